@@ -1,0 +1,35 @@
+"""Build recipe. The metadata lives here so that every setuptools since Ubuntu 22.04's reads it."""
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "fallfromgrace/__init__.py").read_text(), re.M)
+assert VERSION is not None
+
+setup(
+    name="fall-from-grace",
+    version=VERSION.group(1),
+    description="Watch processes that you did not start, and act when they use too much",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="Björn Edström and the fall-from-grace maintainers",
+    license="MIT",
+    license_files=["LICENSE"],
+    packages=["fallfromgrace", "fallfromgrace.commands"],
+    package_data={"fallfromgrace": ["py.typed"]},
+    scripts=["bin/fall-from-grace"],
+    python_requires=">=3.10",
+    install_requires=["psutil>=5.9", "python-daemon>=2.2", "PyYAML>=5.4", "ply>=3.11"],
+    extras_require={"test": ["pytest", "mock"], "lint": ["ruff", "mypy", "types-psutil", "types-PyYAML", "types-mock"]},
+    classifiers=[
+        "Environment :: No Input/Output (Daemon)",
+        "Intended Audience :: System Administrators",
+        "License :: OSI Approved :: MIT License",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Topic :: System :: Monitoring",
+    ],
+)
