@@ -1,0 +1,100 @@
+"""Words for tests: processes, tables, rules and configurations, each with what a test does not care about filled in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fallfromgrace.engine import Engine, Self
+from fallfromgrace.expression import Sample
+from fallfromgrace.grammar import parse_action, parse_trigger
+from fallfromgrace.rules import Config, Monitor, Settings, make_rules
+from fallfromgrace.table import Image, Process, ProcessId, ProcessTable
+from fallfromgrace.verdict import Kind, Outcome, Result, Verdict
+
+MIB = 1 << 20
+OUR_PID = 99_999
+
+
+def process(pid: int, cmdline: str = "hog", **other: Any) -> Process:
+    """A running process; `start` defaults to its pid, its parent to pid 1."""
+    return Process(
+        id=ProcessId(pid, other.get("start", pid)),
+        ppid=other.get("ppid", 1),
+        pgid=other.get("pgid", pid),
+        state=other.get("state", "S"),
+        image=Image(cmdline, other.get("uid", 1000)),
+    )
+
+
+def table(*processes: Process) -> ProcessTable:
+    return ProcessTable(processes)
+
+
+def monitor(actions: Mapping[str, str | list[str]], name: str = "m", cmdline: str = "hog", **flags: bool) -> Monitor:
+    """A monitor from the texts a user would write."""
+    written = (
+        (text, parse_trigger(text), [parse_action(a) for a in ([asked] if isinstance(asked, str) else asked)])
+        for text, asked in actions.items()
+    )
+    return Monitor(name, re.compile(cmdline), make_rules(written), **flags)
+
+
+def config(*monitors: Monitor, interval: float = 10.0) -> Config:
+    return Config(Settings(interval), monitors)
+
+
+def verdict(action: str = "term", trigger: str = "rmem > 100m", **other: Any) -> Verdict:
+    """A FIRE verdict of a monitor with one rule."""
+    whose = monitor({trigger: action}, **{k: other[k] for k in ("name", "cmdline") if k in other})
+    target = other.get("process", process(100))
+    return Verdict(
+        kind=other.get("kind", Kind.FIRE),
+        monitor=whose,
+        rule=whose.rules[0],
+        item=whose.rules[0].items[0],
+        process=target,
+        selected=other.get("selected", True),
+        sample=other.get("sample", {"rmem": 200 * MIB, "vmem": 300 * MIB}),
+        value=other.get("value", "200m"),
+        limit=other.get("limit", "100m"),
+        reason=other.get("reason", ""),
+    )
+
+
+class Life:
+    """An engine driven by hand: `look` sweeps once and records every FIRE as performed."""
+
+    def __init__(self, *monitors: Monitor, interval: float = 10.0, only_uid: int | None = None) -> None:
+        self.myself = Self(OUR_PID, only_uid)
+        self.engine = Engine(config(*monitors, interval=interval), self.myself)
+        self.next_look = 0.0
+
+    def sweep(
+        self, now: float, seen: Iterable[tuple[Process, Sample | float | None]], own_groups: Iterable[int] = ()
+    ) -> list[Verdict]:
+        """The verdicts of one look at (process, MiB of rmem or a whole sample or None for gone)."""
+        seen = list(seen)
+        looked_at = table(*(each for each, _ in seen))
+        samples = {each.id: _sample(sample) for each, sample in seen if sample is not None}
+        sweep = self.engine.sweep(looked_at, self.engine.cover(looked_at), samples, frozenset(own_groups), now)
+        self.next_look = sweep.next_look
+        return list(sweep.verdicts)
+
+    def look(
+        self, now: float, *seen: tuple[Process, Sample | float | None], result: Result = Result.SENT
+    ) -> list[tuple[int, str]]:
+        """(pid, action) of everything that was done at this look."""
+        fired = [verdict for verdict in self.sweep(now, seen) if verdict.kind is Kind.FIRE]
+        for each in fired:
+            self.engine.record(Outcome(each, result), now)
+        return [(each.process.id.pid, str(each.item.action)) for each in fired]
+
+    def reload(self, now: float, *monitors: Monitor) -> Any:
+        previous, self.engine = self.engine, Engine(config(*monitors), self.myself)
+        return self.engine.adopt(previous, now)
+
+
+def _sample(asked: Sample | float) -> Sample:
+    return {"rmem": asked * MIB, "vmem": 2 * asked * MIB} if isinstance(asked, (int, float)) else asked
