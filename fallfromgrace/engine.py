@@ -1,0 +1,254 @@
+"""The engine: a configuration and what a look saw in, verdicts out. It reads no clock and touches no process.
+
+One sweep: `cover(table)` says which processes the monitors are about, the caller measures those, and
+`sweep(...)` says what is to be done. The caller tells with `record` what came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from fallfromgrace import lifecycle
+from fallfromgrace.coverage import Coverage, Covered
+from fallfromgrace.expression import Sample, evaluate, value_and_limit
+from fallfromgrace.lifecycle import Instance, RunningClock
+from fallfromgrace.rules import SIGNALS, Config, Exec, Item, Monitor, Rule, Signal
+from fallfromgrace.table import Process, ProcessId, ProcessTable
+from fallfromgrace.verdict import Kind, Outcome, Result, Verdict
+
+# A rule across reloads: its monitor's name and its trigger's normal form.
+RuleKey = tuple[str, str]
+# An action's limit across reloads: monitor, action, and the process where the limit is for each process.
+LimitKey = tuple[str, str, ProcessId | None]
+
+_STRENGTH = {word: rank for rank, word in enumerate(SIGNALS)}
+
+
+class Self(NamedTuple):
+    """Who we are: our pid, and our uid where we may act on that user's processes only (None: on anybody's)."""
+
+    pid: int
+    only_uid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What one look comes to; `next_look` is when something may be due again."""
+
+    verdicts: tuple[Verdict, ...]
+    next_look: float
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What a reload changed; `still_stopped` are processes whose stopping rule is gone."""
+
+    added: int
+    removed: int
+    timers_kept: int
+    still_stopped: tuple[ProcessId, ...]
+
+
+class Engine:
+    """The rules of one configuration with everything that they remember."""
+
+    def __init__(self, config: Config, myself: Self) -> None:
+        self.config = config
+        self._myself = myself
+        self._rules: dict[RuleKey, Rule] = {
+            (monitor.name, str(rule.trigger)): rule for monitor in config.monitors for rule in monitor.rules
+        }
+        self.cover = Coverage(config.monitors).of
+        self._instances: dict[tuple[RuleKey, ProcessId], Instance] = {}
+        self._limits: dict[LimitKey, float] = {}
+        self._clocks: dict[ProcessId, RunningClock] = {}
+        self._retries: dict[tuple[RuleKey, str, ProcessId], float] = {}
+
+    # --- what to do ---
+
+    def sweep(
+        self,
+        table: ProcessTable,
+        covered: Iterable[Covered],
+        samples: Mapping[ProcessId, Sample],
+        own_groups: Collection[int],
+        now: float,
+    ) -> Sweep:
+        """What is to be done; `samples` has no entry for a process that ended, `own_groups` are our commands'."""
+        self._forget(table, now)
+        looks = [each for each in covered if each.process.id in samples]
+        before, self._instances = self._instances, {}
+        verdicts = [
+            verdict for each in looks for verdict in self._judge(each, samples[each.process.id], before, own_groups)
+        ]
+        wakes = [now + self.config.settings.interval]
+        timed = self._apply_limits(verdicts, wakes, now)
+        return Sweep(tuple(self._arbitrate(timed)), min(wakes))
+
+    def _forget(self, table: ProcessTable, now: float) -> None:
+        """Drop what belongs to processes that ended, and see which stopped ones run again."""
+        self._limits = {key: at for key, at in self._limits.items() if key[2] is None or key[2] in table}
+        self._retries = {key: at for key, at in self._retries.items() if key[2] in table}
+        self._clocks = {
+            process.id: lifecycle.observe(clock, process.stopped, now)
+            for identity, clock in self._clocks.items()
+            if (process := table.get(identity))
+        }
+
+    def _judge(
+        self,
+        covered: Covered,
+        sample: Sample,
+        before: Mapping[tuple[RuleKey, ProcessId], Instance],
+        own_groups: Collection[int],
+    ) -> Iterator[Verdict]:
+        """Advance each rule's instance for one process; every action of those that fire, limits not yet asked."""
+        monitor, process, selected = covered
+        protection = self._protection(process, own_groups)
+        for rule in monitor.rules:
+            key = (monitor.name, str(rule.trigger)), process.id
+            holds = evaluate(rule.trigger.condition, sample)
+            instance = self._instances[key] = lifecycle.advance(before.get(key, Instance()), holds)
+            if holds is None:
+                kind, reason = Kind.UNKNOWN, "what it measures cannot be read"
+            elif instance.firing:
+                kind, reason = (Kind.PROTECTED if protection else Kind.FIRE), protection
+            else:
+                continue
+            value, limit = value_and_limit(rule.trigger.condition, sample)
+            for item in rule.items:
+                yield Verdict(kind, monitor, rule, item, process, selected, sample, value, limit, reason)
+
+    def _protection(self, process: Process, own_groups: Collection[int]) -> str:
+        """Why a process is never acted upon; empty where it may be."""
+        if process.id.pid == 1:
+            return "pid 1 is never acted upon"
+        if process.id.pid == self._myself.pid:
+            return "this is fall-from-grace itself"
+        if process.pgid in own_groups:
+            return "this is a command of fall-from-grace"
+        if self._myself.only_uid is not None and process.image.uid != self._myself.only_uid:
+            return "it belongs to another user"
+        return ""
+
+    def _apply_limits(self, verdicts: Iterable[Verdict], wakes: list[float], now: float) -> Iterator[Verdict]:
+        """LIMITED for each action that is not due yet, with the time it will be added to `wakes`."""
+        claimed: set[LimitKey] = set()
+        for verdict in verdicts:
+            if verdict.kind is not Kind.FIRE:
+                yield verdict
+                continue
+            key = _limit_key(verdict)
+            due = self._due_at(verdict, key)
+            if due > now:
+                wakes.append(due)
+                yield replace(verdict, kind=Kind.LIMITED, reason="its limit has not run out")
+            elif verdict.item.action.limit is not None and key in claimed:
+                yield replace(verdict, kind=Kind.LIMITED, reason="its limit has just been used")
+            else:
+                claimed.add(key)
+                yield verdict
+
+    def _due_at(self, verdict: Verdict, key: LimitKey) -> float:
+        identity = verdict.process.id
+        due = lifecycle.due_at(
+            verdict.item,
+            self._instances[_rule_key(verdict), identity],
+            self._limits.get(key),
+            self._clocks.get(identity),
+            verdict.process.stopped,
+        )
+        return max(due, self._retries.get((_rule_key(verdict), verdict.item.key, identity), due))
+
+    def _arbitrate(self, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
+        """For each process first what is no signal, then the strongest signal asked for; the others wait."""
+        by_process: dict[ProcessId, list[Verdict]] = {}
+        for verdict in verdicts:
+            by_process.setdefault(verdict.process.id, []).append(verdict)
+        for identity, asked in by_process.items():
+            yield from (verdict for verdict in asked if not _wants_signal(verdict))
+            signals = sorted(filter(_wants_signal, asked), key=_strength)
+            for rank, verdict in enumerate(signals):
+                yield self._shadowed(verdict, identity, rank)
+
+    def _shadowed(self, verdict: Verdict, identity: ProcessId, rank: int) -> Verdict:
+        if rank > 0:
+            return replace(verdict, kind=Kind.SHADOWED, reason="a stronger signal is sent")
+        if lifecycle.is_stop(verdict.item.action) and self._told_to_end(identity):
+            return replace(verdict, kind=Kind.SHADOWED, reason="it was told to end, and could not while stopped")
+        return verdict
+
+    def _told_to_end(self, identity: ProcessId) -> bool:
+        return any(
+            instance.firing and instance.terminating
+            for (_, whose), instance in self._instances.items()
+            if whose == identity
+        )
+
+    # --- what came of it ---
+
+    def record(self, outcome: Outcome, now: float) -> None:
+        """Remember what was done: a delivered action uses its limit, a failed one is due again after an interval."""
+        verdict, identity = outcome.verdict, outcome.verdict.process.id
+        rule_key, item = _rule_key(verdict), verdict.item
+        if outcome.result in (Result.DENIED, Result.FAILED):
+            self._retries[rule_key, item.key, identity] = now + self.config.settings.interval
+        if not outcome.result.delivered:
+            return
+        instance = self._instances.get((rule_key, identity), Instance())
+        self._instances[rule_key, identity] = lifecycle.delivered(instance, item)
+        if lifecycle.is_stop(item.action):
+            self._clocks[identity] = RunningClock(now, (verdict.monitor.name, item.key))
+        elif item.action.limit is not None:
+            self._limits[_limit_key(verdict)] = now
+
+    # --- reload ---
+
+    def adopt(self, previous: Engine, now: float) -> Adoption:
+        """Take over what a previous configuration's engine remembers of rules and actions that are still there."""
+        keys = {(monitor.name, item.key): item for monitor in self.config.monitors for item in _items(monitor)}
+        self._instances = {
+            (rule, identity): replace(instance, done=instance.done & {item.key for item in self._rules[rule].items})
+            for (rule, identity), instance in previous._instances.items()
+            if rule in self._rules
+        }
+        self._limits = {key: at for key, at in previous._limits.items() if key[:2] in keys}
+        self._clocks = dict(previous._clocks)
+        armed = sum(at + (keys[key[:2]].action.limit or 0) > now for key, at in self._limits.items())
+        return Adoption(
+            added=len(self._rules.keys() - previous._rules.keys()),
+            removed=len(previous._rules.keys() - self._rules.keys()),
+            timers_kept=armed + sum(clock.stopped_by in keys for clock in self._clocks.values()),
+            still_stopped=tuple(
+                i for i, clock in self._clocks.items() if clock.since is None and clock.stopped_by not in keys
+            ),
+        )
+
+    def stopped(self) -> tuple[ProcessId, ...]:
+        """The processes that a rule stopped and that the last look saw stopped still."""
+        return tuple(identity for identity, clock in self._clocks.items() if clock.since is None)
+
+
+def _items(monitor: Monitor) -> Iterator[Item]:
+    return (item for rule in monitor.rules for item in rule.items)
+
+
+def _rule_key(verdict: Verdict) -> RuleKey:
+    return verdict.monitor.name, str(verdict.rule.trigger)
+
+
+def _limit_key(verdict: Verdict) -> LimitKey:
+    """A signal's limit is for each process, that of a command for the rule, so that a decoy cannot shield a hog."""
+    everyone = isinstance(verdict.item.action, Exec)
+    return verdict.monitor.name, verdict.item.key, None if everyone else verdict.process.id
+
+
+def _wants_signal(verdict: Verdict) -> bool:
+    return verdict.kind is Kind.FIRE and isinstance(verdict.item.action, Signal)
+
+
+def _strength(verdict: Verdict) -> int:
+    action = verdict.item.action
+    return _STRENGTH[action.word] if isinstance(action, Signal) else len(_STRENGTH)

@@ -1,0 +1,83 @@
+"""What the engine concluded about a process, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from fallfromgrace.expression import Sample, evaluate
+from fallfromgrace.rules import Item, Monitor, Rule
+from fallfromgrace.table import Process
+
+
+class Kind(Enum):
+    """What the engine wants done; only FIRE is performed, the others are there to be explained."""
+
+    FIRE = "fire"
+    LIMITED = "limited"  # its limit has not run out
+    SHADOWED = "shadowed"  # a stronger signal goes to the same process in the same look
+    PROTECTED = "protected"  # the process is never acted upon
+    UNKNOWN = "unknown"  # what the trigger measures could not be read
+
+
+class Result(Enum):
+    """What became of a verdict that was performed."""
+
+    SENT = "sent"
+    STARTED = "started"
+    QUEUED = "queued"
+    DRY_RUN = "dry-run"
+    GONE = "gone"  # the process ended before the action
+    REFUTED = "refuted"  # read again just before the action, the rule no longer held
+    DENIED = "denied"  # the kernel does not let us
+    FAILED = "failed"
+
+    @property
+    def delivered(self) -> bool:
+        """Whether this uses up the action's limit; what was not delivered is tried again."""
+        return self in _DELIVERED
+
+
+_DELIVERED = frozenset({Result.SENT, Result.STARTED, Result.QUEUED, Result.DRY_RUN})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One action of one rule for one process, and what is to become of it.
+
+    `selected` tells whether the monitor found the process itself, or covers it as a descendant. `value` and `limit`
+    are for people. `reason` says why nothing is done, where that is so.
+    """
+
+    kind: Kind
+    monitor: Monitor
+    rule: Rule
+    item: Item
+    process: Process
+    selected: bool
+    sample: Sample
+    value: str
+    limit: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was done about a verdict; `detail` is the reason of a failure, in words."""
+
+    verdict: Verdict
+    result: Result
+    detail: str = ""
+
+
+def refutation(verdict: Verdict, process: Process, sample: Sample) -> str:
+    """Why a verdict no longer stands, given what was read anew just before acting; empty where it still does."""
+    if process.id != verdict.process.id or not process.alive:
+        return "ended"
+    if verdict.selected and not verdict.monitor.selects(process.image):
+        return "it runs something else now"
+    if not verdict.selected and process.ppid != verdict.process.ppid:
+        return "it is no longer a child of what was found"
+    if evaluate(verdict.rule.trigger.condition, sample) is not True:
+        return "the condition no longer holds"
+    return ""

@@ -1,0 +1,70 @@
+import re
+
+from fallfromgrace.coverage import Coverage
+from fallfromgrace.rules import Monitor
+from tests.builders import monitor, process, table
+
+NOTHING = {"rmem > 1": "term"}
+
+
+def covered(looked_at, *monitors):
+    return [(each.monitor.name, each.process.id.pid, each.selected) for each in Coverage(monitors).of(looked_at)]
+
+
+def test_a_regex_is_searched_anywhere_in_the_command_line():
+    looked_at = table(process(10, "/usr/bin/xulrunner-bin /usr/lib/conkeror.ini"), process(11, "vi"), process(12, ""))
+    assert covered(looked_at, monitor(NOTHING, cmdline="xulrunner-bin .*conkeror")) == [("m", 10, True)]
+
+
+FAMILY = table(process(10, "root"), process(11, "a", ppid=10), process(12, "root", ppid=11), process(13, "b", ppid=12))
+
+
+def test_children_are_covered_recursively_if_asked_for():
+    assert covered(FAMILY, monitor(NOTHING, cmdline="root")) == [("m", 10, True), ("m", 12, True)]
+    with_children = covered(FAMILY, monitor(NOTHING, cmdline="root", children=True))
+    assert sorted(with_children) == [("m", 10, True), ("m", 11, False), ("m", 12, True), ("m", 13, False)]
+
+
+def test_zombies_are_covered_by_nothing_but_their_living_children_are():
+    looked_at = table(process(10, "root"), process(11, "x", ppid=10, state="Z"), process(12, "y", ppid=11))
+    assert covered(looked_at, monitor(NOTHING, cmdline="root|x", children=True)) == [("m", 10, True), ("m", 12, False)]
+
+
+def test_the_first_final_monitor_keeps_what_it_covers_for_itself():
+    monitors = (
+        monitor(NOTHING, "before", "root"),
+        monitor(NOTHING, "final", "a", children=True, final=True),
+        monitor(NOTHING, "after", "root|a|b", children=True),
+        monitor(NOTHING, "second final", "root", final=True),
+    )
+    assert sorted(covered(FAMILY, *monitors)) == [
+        ("after", 10, True), ("before", 10, True), ("before", 12, True), ("final", 11, True),
+        ("final", 12, False), ("final", 13, False), ("second final", 10, True),
+    ]  # fmt: skip
+
+
+class CountingPattern:
+    def __init__(self, regex):
+        self.regex, self.searches = re.compile(regex), []
+
+    def search(self, text):
+        self.searches.append(text)
+        return self.regex.search(text)
+
+
+def test_regexes_run_once_for_each_image():
+    pattern = CountingPattern("hog")
+    coverage = Coverage([Monitor("m", pattern, ())])
+    for _ in range(3):
+        coverage.of(table(process(10, "hog"), process(11, "vi")))
+    assert pattern.searches == ["hog", "vi"]
+    coverage.of(table(process(10, "exec'd"), process(11, "vi", start=12)))
+    assert pattern.searches == ["hog", "vi", "exec'd", "vi"]
+
+
+def test_what_regexes_said_is_forgotten_with_the_process():
+    pattern = CountingPattern("hog")
+    coverage = Coverage([Monitor("m", pattern, ())])
+    for looked_at in (table(process(10, "hog")), table(), table(process(10, "hog"))):
+        coverage.of(looked_at)
+    assert pattern.searches == ["hog", "hog"]

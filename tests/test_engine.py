@@ -1,0 +1,236 @@
+"""Rule lives as tables: what is seen when, and what is done then. No clock, no process."""
+
+import pytest
+
+from fallfromgrace.table import ProcessId
+from fallfromgrace.verdict import Kind, Result
+from tests.builders import MIB, OUR_PID, Life, monitor, process
+
+HOG = process(100)
+STOPPED = process(100, state="T")
+
+
+def played(life, story):
+    return [life.look(now, *seen) for now, *seen in story]
+
+
+def test_an_action_without_a_limit_runs_once_each_time_its_rule_begins_to_fire():
+    life = Life(monitor({"rmem > 500m": "exec x"}))
+    story = [(0, (HOG, 400)), (10, (HOG, 600)), (20, (HOG, 700)), (30, (HOG, 500)), (40, (HOG, 501))]
+    assert played(life, story) == [[], [(100, "exec x")], [], [], [(100, "exec x")]]
+
+
+def test_an_action_with_a_limit_repeats_at_most_once_in_its_time_also_across_firings():
+    life = Life(monitor({"rmem > 500m": "exec @ 1m x"}))
+    story = [(0, (HOG, 600)), (30, (HOG, 600)), (40, (HOG, 1)), (50, (HOG, 600)), (60, (HOG, 600)), (130, (HOG, 600))]
+    assert played(life, story) == [[(100, "exec @ 1m x")], [], [], [], [(100, "exec @ 1m x")], [(100, "exec @ 1m x")]]
+
+
+def test_the_limit_of_a_command_is_for_the_rule_and_that_of_a_signal_for_each_process():
+    life = Life(monitor({"rmem > 500m": ["exec @ 1m x", "term @ 1m"]}))
+    other = process(200)
+    assert life.look(0, (HOG, 600), (other, 600)) == [(100, "exec @ 1m x"), (100, "term @ 1m"), (200, "term @ 1m")]
+    assert life.look(10, (HOG, 600), (other, 600)) == []
+    assert life.look(60, (other, 600)) == [(200, "exec @ 1m x"), (200, "term @ 1m")]
+
+
+def test_the_same_command_in_two_rules_has_two_limits():
+    life = Life(monitor({"rmem > 500m": "exec @ 1m x", "vmem > 500m": "exec @ 1m x"}))
+    assert len(life.look(0, (HOG, 600))) == 2
+
+
+def test_a_command_without_a_limit_runs_for_every_process():
+    life = Life(monitor({"rmem > 500m": "exec x"}))
+    assert life.look(0, (HOG, 600), (process(200), 600)) == [(100, "exec x"), (200, "exec x")]
+
+
+def test_a_list_of_actions_is_done_in_order_what_is_no_signal_first():
+    life = Life(monitor({"rmem > 500m": ["term", "exec a", "exec b"]}))
+    assert life.look(0, (HOG, 600)) == [(100, "exec a"), (100, "exec b"), (100, "term")]
+
+
+@pytest.mark.parametrize("result", [Result.FAILED, Result.DENIED])
+def test_what_was_not_delivered_uses_no_limit_and_is_tried_again_after_an_interval(result):
+    life = Life(monitor({"rmem > 500m": "term @ 1h"}), interval=10)
+    assert life.look(0, (HOG, 600), result=result) == [(100, "term @ 1h")]
+    assert life.look(5, (HOG, 600)) == []
+    assert life.look(10, (HOG, 600)) == [(100, "term @ 1h")]
+    assert life.look(20, (HOG, 600)) == []
+
+
+@pytest.mark.parametrize("result", [Result.GONE, Result.REFUTED])
+def test_what_turned_out_to_be_needless_uses_no_limit_either(result):
+    life = Life(monitor({"rmem > 500m": "exec @ 1h x"}))
+    other = process(200)
+    assert life.look(0, (HOG, 600), result=result) == [(100, "exec @ 1h x")]
+    assert life.look(1, (other, 600)) == [(200, "exec @ 1h x")]
+
+
+def test_a_dry_run_goes_the_way_of_a_real_one():
+    life = Life(monitor({"rmem > 500m": ["term", "exec @ 1m x"]}))
+    looks = [life.look(now, (HOG, 600), result=Result.DRY_RUN) for now in (0, 10, 60)]
+    assert looks == [[(100, "exec @ 1m x"), (100, "term")], [], [(100, "exec @ 1m x")]]
+
+
+# --- stop ---
+
+
+def test_stop_counts_from_when_the_process_is_seen_running_again():
+    life = Life(monitor({"rmem > 500m": "stop @ 10m"}))
+    story = [
+        (0, (HOG, 600)),
+        (10, (STOPPED, 600)),
+        (580, (STOPPED, 600)),
+        (590, (HOG, 600)),  # its user continues it at 9 m 50 s
+        (600, (HOG, 600)),
+        (1180, (HOG, 600)),
+        (1190, (HOG, 600)),
+    ]
+    assert played(life, story) == [[(100, "stop @ 10m")], [], [], [], [], [], [(100, "stop @ 10m")]]
+
+
+def test_a_process_never_seen_stopped_has_its_time_from_the_stop():
+    life = Life(monitor({"rmem > 500m": "stop @ 10m"}))
+    assert played(life, [(0, (HOG, 600)), (10, (HOG, 600)), (600, (HOG, 600))]) == [
+        [(100, "stop @ 10m")], [], [(100, "stop @ 10m")]
+    ]  # fmt: skip
+
+
+def test_a_process_stopped_by_somebody_else_is_left_alone_until_it_runs():
+    life = Life(monitor({"rmem > 500m": "stop @ 10m"}))
+    assert played(life, [(0, (STOPPED, 600)), (10, (HOG, 600))]) == [[], [(100, "stop @ 10m")]]
+
+
+def test_all_rules_share_one_running_clock():
+    life = Life(monitor({"rmem > 500m": "stop @ 10m", "vmem > 500m": "stop @ 1m"}))
+    assert [len(life.look(now, (HOG, 600))) for now in (0, 30, 60)] == [1, 0, 1]
+
+
+# --- one signal for each process ---
+
+
+def test_of_several_signals_the_strongest_is_sent_and_the_others_stay_due():
+    life = Life(monitor({"rmem > 500m": "term", "rmem > 600m": "kill"}), monitor({"vmem > 1g": "stop @ 1m"}, "other"))
+    verdicts = life.sweep(0, [(HOG, 700)])
+    assert [(str(v.item.action), v.kind) for v in verdicts] == [
+        ("kill", Kind.FIRE), ("term", Kind.SHADOWED), ("stop @ 1m", Kind.SHADOWED)
+    ]  # fmt: skip
+    assert life.look(0, (HOG, 700)) == [(100, "kill")]
+    assert life.look(10, (HOG, 700)) == [(100, "term")]
+
+
+def test_a_process_told_to_end_is_not_stopped_while_that_rule_fires():
+    life = Life(monitor({"rmem > 900m": "term"}), monitor({"rmem > 500m": "stop @ 1m"}, "other"))
+    story = [(0, (HOG, 950)), (10, (HOG, 950)), (20, (HOG, 600))]
+    assert played(life, story) == [[(100, "term")], [], [(100, "stop @ 1m")]]
+
+
+# --- who is looked at ---
+
+
+def test_a_reused_pid_starts_a_fresh_instance():
+    life = Life(monitor({"rmem > 500m": "term"}))
+    assert life.look(0, (HOG, 600)) == [(100, "term")]
+    assert life.look(10, (process(100, start=777), 600)) == [(100, "term")]
+
+
+def test_a_process_that_runs_something_else_is_forgotten_and_begins_anew():
+    life = Life(monitor({"rmem > 500m": "term"}))
+    story = [(0, (HOG, 600)), (10, (process(100, "vi"), 600)), (20, (HOG, 600))]
+    assert played(life, story) == [[(100, "term")], [], [(100, "term")]]
+
+
+def test_a_process_that_ended_between_look_and_measurement_is_passed_over():
+    life = Life(monitor({"rmem > 500m": "term"}))
+    assert life.look(0, (HOG, None)) == []
+
+
+def test_rules_apply_to_each_descendant_on_its_own():
+    life = Life(monitor({"rmem > 500m": "term"}, children=True))
+    family = (HOG, 1), (process(101, "x", ppid=100), 600), (process(102, "y", ppid=101), 1)
+    assert life.look(0, *family) == [(101, "term")]
+
+
+@pytest.mark.parametrize(
+    ("target", "own_groups", "only_uid", "reason"),
+    [
+        (process(1), (), None, "pid 1 is never acted upon"),
+        (process(OUR_PID), (), None, "this is fall-from-grace itself"),
+        (process(100, pgid=55), (55,), None, "this is a command of fall-from-grace"),
+        (process(100, uid=1001), (), 1000, "it belongs to another user"),
+    ],
+)
+def test_some_are_never_acted_upon(target, own_groups, only_uid, reason):
+    life = Life(monitor({"rmem > 500m": ["term", "exec x"]}), only_uid=only_uid)
+    verdicts = life.sweep(0, [(target, 600)], own_groups)
+    assert [(v.kind, v.reason) for v in verdicts] == [(Kind.PROTECTED, reason)] * 2
+
+
+def test_what_cannot_be_read_starts_nothing_and_ends_nothing():
+    life = Life(monitor({"rmem > 500m": "exec x"}))
+    assert life.look(0, (HOG, {})) == []
+    assert life.look(10, (HOG, 600)) == [(100, "exec x")]
+    assert [v.kind for v in life.sweep(20, [(HOG, {})])] == [Kind.UNKNOWN]
+    assert life.look(30, (HOG, 600)) == []  # it never ceased to fire
+
+
+# --- when to look again ---
+
+
+def test_the_next_look_is_at_the_interval_or_when_a_limit_runs_out():
+    life = Life(monitor({"rmem > 500m": "exec @ 3s x"}), interval=10)
+    life.look(0, (HOG, 400))
+    assert life.next_look == 10
+    life.look(10, (HOG, 600))
+    life.look(11, (HOG, 600))
+    assert life.next_look == 13
+
+
+# --- reload ---
+
+
+def test_a_limit_survives_a_reload_and_a_new_threshold():
+    life = Life(monitor({"rmem > 500m": ["exec @ 1h x", "term"]}))
+    life.look(0, (HOG, 700))
+    adoption = life.reload(10, monitor({"rmem > 600m": ["exec @ 1h x", "term"]}))
+    assert (adoption.added, adoption.removed, adoption.timers_kept) == (1, 1, 1)
+    assert life.look(20, (HOG, 700)) == [(100, "term")]  # another rule: it begins to fire now
+    assert life.look(3600, (HOG, 700)) == [(100, "exec @ 1h x")]
+
+
+def test_a_rule_that_stays_keeps_firing_over_a_reload_and_repeats_nothing():
+    life = Life(monitor({"rmem > 500m": "term"}))
+    life.look(0, (HOG, 700))
+    adoption = life.reload(10, monitor({"rmem>512000k": ["exec x", "TERM"], "vmem > 9t": "kill"}))
+    assert (adoption.added, adoption.removed, adoption.timers_kept) == (1, 0, 0)
+    assert life.look(20, (HOG, 700)) == [(100, "exec x")]
+
+
+def test_the_running_clock_survives_a_reload():
+    life = Life(monitor({"rmem > 500m": "stop @ 10m"}))
+    life.look(0, (HOG, 700))
+    assert life.reload(10, monitor({"rmem > 600m": "stop @ 10m"})).timers_kept == 1
+    assert played(life, [(20, (HOG, 700)), (600, (HOG, 700))]) == [[], [(100, "stop @ 10m")]]
+
+
+def test_a_reload_tells_who_stays_stopped_by_a_rule_that_is_gone():
+    life = Life(monitor({"rmem > 500m": "stop @ 10m"}))
+    life.look(0, (HOG, 700))
+    life.look(10, (STOPPED, 700))
+    assert life.engine.stopped() == (ProcessId(100, 100),)
+    assert life.reload(20, monitor({"rmem > 500m": "term"})).still_stopped == (ProcessId(100, 100),)
+
+
+def test_nothing_is_remembered_of_processes_that_ended():
+    life = Life(monitor({"rmem > 500m": ["stop @ 10m", "term @ 1h", "exec x"]}), monitor({"rmem > 1": "term"}, "n"))
+    life.look(0, *((process(pid), 600) for pid in range(100, 200)), result=Result.SENT)
+    life.look(5, *((process(pid), 600) for pid in range(200, 300)), result=Result.FAILED)
+    life.look(10)
+    engine = life.engine
+    assert not (engine._instances or engine._limits or engine._clocks or engine._retries)
+
+
+def test_a_verdict_says_value_and_limit_for_people():
+    life = Life(monitor({"rmem > 900m": "term"}))
+    [found] = life.sweep(0, [(HOG, {"rmem": 912 * MIB})])
+    assert (found.value, found.limit, found.selected) == ("912m", "900m", True)
