@@ -17,6 +17,16 @@ MIB = 1 << 20
 OUR_PID = 99_999
 
 
+class Lines(list[tuple[int, str]]):
+    """A log that keeps what it is told, as (priority, text)."""
+
+    def write(self, priority: int, text: str) -> None:
+        self.append((priority, text))
+
+    def text(self) -> str:
+        return "\n".join(text for _, text in self)
+
+
 def process(pid: int, cmdline: str = "hog", **other: Any) -> Process:
     """A running process; `start` defaults to its pid, its parent to pid 1."""
     return Process(

@@ -1,0 +1,71 @@
+"""Exit statuses, and what to tell the user about an exception that ends the program.
+
+The numbers are those of sysexits.h. A daemon that cannot start never exits 1: init scripts take that for "it runs".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+
+from fallfromgrace import __version__
+
+OK = 0
+USAGE = 64  # the command line is wrong
+UNAVAILABLE = 69  # already running, or something that we need is not there
+SOFTWARE = 70  # a fault of ours
+NOPERM = 77
+CONFIG = 78
+INTERRUPTED = 130  # by Ctrl-C, as a shell would say it
+
+PROGRAM = "fall-from-grace"
+
+
+class Failure(Exception):
+    """An end with a message that says all the user needs; each kind has its exit status."""
+
+    status = UNAVAILABLE
+
+
+class UsageError(Failure):
+    """A command line that cannot be carried out; the message says what to write instead."""
+
+    status = USAGE
+
+
+class NotPermitted(Failure):
+    """Something that the user who started us may not do."""
+
+    status = NOPERM
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """The exit status for an exception, and the lines for stderr."""
+    from fallfromgrace.errors import ConfigError  # what ends well does not need it
+
+    if isinstance(error, Failure):
+        return error.status, f"{PROGRAM}: {error}"
+    if isinstance(error, ConfigError):
+        return CONFIG, str(error)
+    if isinstance(error, ModuleNotFoundError) and _foreign(error.name):
+        return UNAVAILABLE, f"{PROGRAM}: the Python module '{error.name}' is missing; install it for this Python"
+    return SOFTWARE, _report(error)
+
+
+def _foreign(module: str | None) -> bool:
+    return module is not None and module.partition(".")[0] != "fallfromgrace"
+
+
+def complain(text: str) -> None:
+    """Say something on stderr, if there is anybody to hear it."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def _report(error: BaseException) -> str:
+    import platform
+    import traceback
+
+    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    versions = f"{PROGRAM} {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    return f"{trace}{PROGRAM}: this is a fault of the program; please report it with these lines ({versions})"

@@ -1,0 +1,249 @@
+"""The log: one printable line for each event, on stderr or to syslog, whatever bytes an event is about.
+
+Writing never blocks, never raises, and to syslog loses no line without saying so: what we watch may stop or starve
+whoever reads the log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol, TextIO
+
+from fallfromgrace.exits import PROGRAM
+from fallfromgrace.rules import Exec
+from fallfromgrace.verdict import Kind, Outcome, Result, Verdict
+
+# The priorities of syslog.
+ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
+
+# A line is at most this long, in bytes: every syslog daemon takes that much, and no attacker fills a disk with one.
+LONGEST_LINE = 1024
+# What remains of it for the text, beside time, name and pid.
+LONGEST_TEXT = 960
+# How much of a value is shown; the smaller limits are tried in turn where the line would be too long.
+VALUE_LIMITS = (300, 200, 120, 60, 20)
+
+_BARE = re.compile(r"[A-Za-z0-9_./:@%+-]+")
+_SHORT = {'"': r"\"", "\\": r"\\", "\n": r"\n", "\t": r"\t", "\r": r"\r"}
+
+
+class Log(Protocol):
+    """Where events are written; `priority` is one of the constants above."""
+
+    def write(self, priority: int, text: str) -> None: ...
+
+
+# --- lines ---
+
+
+def fields(**values: object) -> str:
+    """`key=value` pairs in order, quoted and escaped where they are not plain, on one line of bounded length."""
+    line = ""
+    for limit in VALUE_LIMITS:
+        line = " ".join(f"{key}={_quoted(str(value), limit)}" for key, value in values.items())
+        if len(line.encode()) <= LONGEST_TEXT:
+            break
+    return line
+
+
+def _quoted(value: str, limit: int) -> str:
+    shown = _cut((_escape(character) for character in value[: limit + 1]), limit)
+    return shown if _BARE.fullmatch(shown) else f'"{shown}"'
+
+
+def _escape(character: str) -> str:
+    return _SHORT.get(character) or _visible(character)
+
+
+def _visible(character: str) -> str:
+    """A character, or what stands for it; `\\xNN` is always a byte, of what may not even be text."""
+    if character.isprintable():
+        return character
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that could not be decoded
+        code -= 0xDC00
+    elif code > 0x7F:
+        return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+    return f"\\x{code:02x}"
+
+
+def _cut(pieces: Iterator[str], limit: int) -> str:
+    """The pieces joined, within so many bytes; `...` stands for what was left out, never half an escape."""
+    kept: list[str] = []
+    room = limit
+    for piece in pieces:
+        kept.append(piece)
+        room -= len(piece.encode())
+        if room < 0:
+            break
+    else:
+        return "".join(kept)
+    while kept and room < 3:
+        room += len(kept.pop().encode())
+    return "".join(kept) + "..."
+
+
+def one_line(text: str, limit: int = LONGEST_TEXT) -> str:
+    """A text with all that is not printable escaped, within so many bytes."""
+    return _cut((_visible(character) for character in text[: limit + 1]), limit)
+
+
+_PRIORITIES = {Result.DENIED: WARNING, Result.FAILED: WARNING, Result.GONE: INFO, Result.REFUTED: INFO}
+
+
+def outcome_line(outcome: Outcome) -> tuple[int, str]:
+    """The priority and the line for what was done about a verdict."""
+    detail = {"detail": outcome.detail} if outcome.detail else {}
+    return _PRIORITIES.get(outcome.result, NOTICE), _line(outcome.verdict, outcome.result.value, detail)
+
+
+def verdict_line(verdict: Verdict) -> tuple[int, str]:
+    """The priority and the line for a verdict that is only told, such as that the process is protected."""
+    priority = WARNING if verdict.kind is Kind.UNKNOWN else NOTICE
+    return priority, _line(verdict, verdict.kind.value, {"reason": verdict.reason})
+
+
+def _line(verdict: Verdict, result: str, more: dict[str, str]) -> str:
+    action = verdict.item.action
+    command = {"command": action.command} if isinstance(action, Exec) else {}
+    return fields(
+        monitor=verdict.monitor.name,
+        pid=verdict.process.id.pid,
+        rule=verdict.rule.text,
+        value=verdict.value,
+        action="exec" if command else action,
+        **command,
+        result=result,
+        **more,
+        cmdline=verdict.process.image.cmdline,
+    )
+
+
+# --- where they go ---
+
+
+def unbuffered(fd: int) -> TextIO:
+    """A text stream that keeps nothing back: what could not be written is not tried again when the program ends."""
+    return io.TextIOWrapper(io.FileIO(fd, "w", closefd=False), "utf-8", "backslashreplace", write_through=True)
+
+
+class StderrLog:
+    """Lines on a stream, with the time in front, or for systemd's journal with the priority."""
+
+    def __init__(
+        self, stream: TextIO, journal: bool = False, verbose: bool = False, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._stream = stream
+        self._journal = journal
+        self._least = DEBUG if verbose else INFO
+        self._clock = clock
+
+    def write(self, priority: int, text: str) -> None:
+        if priority > self._least:
+            return
+        head = f"<{priority}>" if self._journal else time.strftime("%Y-%m-%d %H:%M:%S ", time.localtime(self._clock()))
+        # A closed pipe or a full disk is no reason to stop watching; there is nobody to tell.
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(f"{head}{one_line(text)}\n")
+            self._stream.flush()
+
+
+# RFC 3164 has English months, whatever the locale.
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_FACILITY_DAEMON = 3 << 3
+# What every syslog daemon must take, for one that refuses more.
+_SHORT_LINE = 480
+# Whoever reads does not keep up, or is stopped: the connection itself is sound.
+_FULL = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)
+
+
+class SyslogLog:
+    """Lines to syslog, over a socket that never blocks: a rule of ours may stop syslogd itself."""
+
+    def __init__(
+        self,
+        address: str = "/dev/log",
+        ident: str = PROGRAM,
+        verbose: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._address = address
+        self._tag = f"{ident}[{os.getpid()}]"
+        self._least = DEBUG if verbose else INFO
+        self._clock = clock
+        self._socket: socket.socket | None = None
+        self._lost = 0
+
+    def write(self, priority: int, text: str) -> None:
+        if priority > self._least:
+            return
+        if self._lost and self._deliver(WARNING, f"{self._lost} lines lost"):
+            self._lost = 0
+        # Not past what is lost already, or the count would stand in the wrong place.
+        if self._lost or not self._deliver(priority, text):
+            self._lost += 1
+
+    def _deliver(self, priority: int, text: str) -> bool:
+        longest = LONGEST_LINE
+        for _ in range(2):
+            error = self._send(self._line(priority, text, longest))
+            if not error or error in _FULL:
+                return not error
+            if error == errno.EMSGSIZE:
+                longest = _SHORT_LINE
+            else:
+                self.close()  # syslogd was started anew: once more, on a new socket
+        return False
+
+    def _line(self, priority: int, text: str, longest: int) -> bytes:
+        now = time.localtime(self._clock())
+        date = f"{_MONTHS[now.tm_mon - 1]} {now.tm_mday:2} {now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02}"
+        head = f"<{_FACILITY_DAEMON | priority}>{date} {self._tag}: "
+        return (head + one_line(text, longest - len(head))).encode()
+
+    def _send(self, line: bytes) -> int:
+        """The error's number, or 0."""
+        try:
+            if self._socket is None:
+                self._socket = _connect(self._address)
+            if self._socket.type == socket.SOCK_STREAM:
+                line += b"\0"  # ends a line there, as the C library has it
+            if self._socket.send(line, socket.MSG_NOSIGNAL) == len(line):
+                return 0
+        except OSError as error:
+            return error.errno or errno.EIO
+        self.close()  # a stream took half a line: the rest must not be glued to the next
+        return errno.EAGAIN
+
+    def close(self) -> None:
+        """Let go of the socket; the next line opens it again."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _connect(address: str) -> socket.socket:
+    try:
+        return _connect_as(socket.SOCK_DGRAM, address)
+    except OSError as error:
+        if error.errno != errno.EPROTOTYPE:
+            raise
+    return _connect_as(socket.SOCK_STREAM, address)
+
+
+def _connect_as(kind: socket.SocketKind, address: str) -> socket.socket:
+    found = socket.socket(socket.AF_UNIX, kind)
+    try:
+        found.setblocking(False)
+        found.connect(address)
+    except OSError:
+        found.close()
+        raise
+    return found
