@@ -1,0 +1,107 @@
+"""The edge: verdicts are performed here, on real processes, after everything was read once more."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pwd
+import signal
+from collections.abc import Mapping
+from dataclasses import replace
+
+from fallfromgrace.expression import Sample, value_and_limit
+from fallfromgrace.logs import Log, fields
+from fallfromgrace.rules import SIGNALS, Exec, Signal
+from fallfromgrace.signalling import Pin, pinned
+from fallfromgrace.source import Source
+from fallfromgrace.spawn import Command, QueueFull, Spawner
+from fallfromgrace.table import Process
+from fallfromgrace.verdict import Outcome, Result, Verdict, refutation
+
+# An environment string has at most 128 KiB (MAX_ARG_STRLEN); a long command line must not make the command fail.
+_LONGEST_VARIABLE = 8192
+
+# A command that found these would speak to systemd in our name.
+_BETWEEN_SYSTEMD_AND_US = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "JOURNAL_STREAM", "INVOCATION_ID"}
+
+
+class Performer:
+    """Carries verdicts out, or with `dry_run` only says what it would do."""
+
+    def __init__(self, source: Source, *, dry_run: bool, log: Log) -> None:
+        self._source = source
+        self.dry_run = dry_run
+        self.spawner = Spawner(log)
+
+    def perform(self, verdict: Verdict, now: float) -> Outcome:
+        """Do what a FIRE verdict asks for, if the process, held fast and read anew, still gives cause."""
+        try:
+            with pinned(verdict.process.id) as pin:
+                read = self._source.reread(verdict.process.id.pid)
+                pin.check()  # else what was just read by number may be somebody else's
+                return self._judge_again(verdict, read, pin, now)
+        except ProcessLookupError:
+            return Outcome(verdict, Result.GONE)
+        except PermissionError as error:
+            return Outcome(verdict, Result.DENIED, error.strerror or "")
+        except QueueFull as error:
+            return Outcome(verdict, Result.FAILED, str(error))
+        except OSError as error:
+            return Outcome(verdict, Result.FAILED, error.strerror or str(error))
+
+    def _judge_again(self, verdict: Verdict, read: tuple[Process, Sample] | None, pin: Pin, now: float) -> Outcome:
+        if read is None or read[0].id != verdict.process.id or not read[0].alive:
+            return Outcome(verdict, Result.GONE)
+        process, sample = read
+        value, limit = value_and_limit(verdict.rule.trigger.condition, sample)
+        fresh = replace(verdict, process=process, sample=sample, value=value, limit=limit)
+        if reason := refutation(verdict, process, sample):
+            return Outcome(fresh, Result.REFUTED, reason)
+        if self.dry_run:
+            return Outcome(fresh, Result.DRY_RUN)
+        return Outcome(fresh, self._act(fresh, pin, now))
+
+    def _act(self, verdict: Verdict, pin: Pin, now: float) -> Result:
+        action = verdict.item.action
+        if isinstance(action, Signal):
+            return _send(action, verdict.process, pin)
+        command = Command(action.command, _environment(verdict, action), _label(verdict, action))
+        return Result.STARTED if self.spawner.start(command, now) else Result.QUEUED
+
+
+def _send(action: Signal, process: Process, pin: Pin) -> Result:
+    pin.send(SIGNALS[action.word])
+    if action.word == "term" and process.stopped:
+        pin.send(signal.SIGCONT)  # a stopped process gets no TERM before it runs again
+    return Result.SENT
+
+
+def _label(verdict: Verdict, action: Exec) -> str:
+    return fields(monitor=verdict.monitor.name, pid=verdict.process.id.pid, command=action.command)
+
+
+def _environment(verdict: Verdict, action: Exec) -> Mapping[str, str]:
+    """The command's environment: values as variables, so that no shell ever parses what is in them."""
+    process, sample = verdict.process, verdict.sample
+    ours = {
+        "NAME": verdict.monitor.name,
+        "PID": str(process.id.pid),
+        "RULE": verdict.rule.text,
+        "VALUE": verdict.value,
+        "LIMIT": verdict.limit,
+        "RMEM": str(sample.get("rmem", "")),
+        "VMEM": str(sample.get("vmem", "")),
+        "OWNER": _owner(process.image.uid),
+        "CMDLINE": process.image.cmdline,
+        "ACTION": str(action),
+    }
+    inherited = {name: text for name, text in os.environ.items() if name not in _BETWEEN_SYSTEMD_AND_US}
+    return inherited | {name: text[:_LONGEST_VARIABLE] for name, text in ours.items()}
+
+
+@functools.lru_cache(maxsize=64)
+def _owner(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

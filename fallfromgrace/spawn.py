@@ -1,0 +1,203 @@
+"""Commands that run beside the sweep: started, drained, timed and reaped without ever being waited for."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from math import inf
+
+from fallfromgrace.logs import DEBUG, INFO, WARNING, Log, fields
+
+MOST_RUNNING = 16
+MOST_QUEUED = 256
+TIMEOUT_SECONDS = 60.0
+KILL_SECONDS = 5.0  # between TERM and KILL
+LONGEST_OUTPUT = 4096  # bytes that go to the log, in at most so many lines; the rest is read and thrown away
+MOST_LINES = 40
+_CHUNK = 65536
+
+# Commands get every signal as a shell would start them: Python ignores SIGPIPE, and we block what we wait for.
+_DEFAULTED = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+
+
+class QueueFull(Exception):
+    """More commands are waiting than will ever be run in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run, and the log fields that say for whom."""
+
+    text: str
+    environment: Mapping[str, str]
+    label: str
+
+
+@dataclass(slots=True)
+class _Running:
+    command: Command
+    pid: int  # of the shell, and of the group that it leads
+    started: float
+    pipe: _Pipe
+    deadline: float
+    signals: list[int] = field(default_factory=lambda: [signal.SIGTERM, signal.SIGKILL])
+
+
+@dataclass(slots=True)
+class _Pipe:
+    """The reading end of a command's output; open until all that the command left running has closed it."""
+
+    descriptor: int
+    head: bytearray = field(default_factory=bytearray)
+    open: bool = True
+
+    def drain(self) -> None:
+        """Read what is there, at most one pipe's capacity: a flood is slowed down by its own full pipe, not us."""
+        if not self.open:
+            return
+        try:
+            chunk = os.read(self.descriptor, _CHUNK)
+        except BlockingIOError:
+            return
+        self.head += chunk[: LONGEST_OUTPUT - len(self.head)]
+        if not chunk:
+            os.close(self.descriptor)
+            self.open = False
+
+
+class Spawner:
+    """At most `MOST_RUNNING` commands at a time; the others wait, the longest waiting first.
+
+    Nothing here blocks. Call `tend` on SIGCHLD, on SIGIO (a pipe has something to read) and at `next_wake`.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._running: list[_Running] = []
+        self._pipes: list[_Pipe] = []
+        self._queue: deque[Command] = deque()
+
+    @property
+    def groups(self) -> frozenset[int]:
+        """The process groups of commands that are not reaped yet."""
+        return frozenset(each.pid for each in self._running)
+
+    @property
+    def next_wake(self) -> float:
+        """When a command that is still running has run too long."""
+        return min((each.deadline for each in self._running), default=inf)
+
+    def start(self, command: Command, now: float) -> bool:
+        """Run a command, or queue it: whether it was started at once. OSError where it cannot be, QueueFull."""
+        if len(self._running) < MOST_RUNNING:
+            self._spawn(command, now)
+            return True
+        if len(self._queue) >= MOST_QUEUED:
+            raise QueueFull(f"{MOST_QUEUED} commands are waiting already")
+        self._queue.append(command)
+        return False
+
+    def _spawn(self, command: Command, now: float) -> None:
+        reading, writing = os.pipe()
+        try:
+            _raise_sigio_for(reading)
+            pid = _posix_spawn(command, writing)
+        except OSError:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        pipe = _Pipe(reading)
+        self._pipes.append(pipe)
+        self._running.append(_Running(command, pid, now, pipe, now + TIMEOUT_SECONDS))
+
+    def tend(self, now: float) -> None:
+        """Read outputs, take note of commands that ended, end those that run too long, start those that wait."""
+        for pipe in self._pipes:
+            pipe.drain()
+        self._pipes = [pipe for pipe in self._pipes if pipe.open]
+        self._running = [each for each in self._running if not self._ended(each, now)]
+        for each in self._running:
+            self._limit_time(each, now)
+        self._start_queued(now)
+
+    def _ended(self, running: _Running, now: float) -> bool:
+        pid, status = os.waitpid(running.pid, os.WNOHANG)
+        if not pid:
+            return False
+        running.pipe.drain()  # what it wrote between our reading and its end
+        self._report(running, os.waitstatus_to_exitcode(status), now)
+        return True
+
+    def _report(self, running: _Running, status: int, now: float) -> None:
+        label = f"{running.command.label} {fields(status=status, seconds=f'{now - running.started:.1f}')}"
+        self._log.write(WARNING if status else DEBUG, label)
+        lines = filter(None, running.pipe.head.decode(errors="surrogateescape").splitlines())
+        for line in islice(lines, MOST_LINES):
+            self._log.write(INFO, f"{running.command.label} {fields(output=line)}")
+
+    def _limit_time(self, running: _Running, now: float) -> None:
+        if now < running.deadline or not running.signals:
+            return
+        number = running.signals.pop(0)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, number)  # the leader is our own child and not reaped: the number is still its
+        running.deadline = now + KILL_SECONDS if running.signals else inf
+        name = signal.Signals(number).name
+        self._log.write(WARNING, f"{running.command.label} {fields(sent=name, reason='it runs for too long')}")
+
+    def _start_queued(self, now: float) -> None:
+        while self._queue and len(self._running) < MOST_RUNNING:
+            try:
+                self._spawn(self._queue[0], now)
+            except OSError as error:
+                self._log.write(WARNING, f"{self._queue[0].label} {fields(result='waiting', detail=error.strerror)}")
+                return
+            self._queue.popleft()
+
+    @property
+    def busy(self) -> int:
+        """How many commands are running or waiting."""
+        return len(self._running) + len(self._queue)
+
+
+def _raise_sigio_for(descriptor: int) -> None:
+    """Let the kernel send us SIGIO when there is something to read, so that one wait serves signals and pipes."""
+    fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_NONBLOCK | os.O_ASYNC)
+
+
+# The kernel's out-of-memory killer is told to spare us, which children inherit; what we run is nobody special.
+_NOBODY_SPECIAL = 'echo 0 > /proc/self/oom_score_adj; exec /bin/sh -c "$0"'
+
+
+def _shell(text: str) -> list[str]:
+    return ["/bin/sh", "-c", _NOBODY_SPECIAL, text] if _spared() else ["/bin/sh", "-c", text]
+
+
+def _spared() -> bool:
+    with open("/proc/self/oom_score_adj", "rb", buffering=0) as adjustment:
+        return int(adjustment.read()) < 0
+
+
+def _posix_spawn(command: Command, output: int) -> int:
+    return os.posix_spawn(
+        "/bin/sh",
+        _shell(command.text),
+        dict(command.environment),
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, output, 1),
+            (os.POSIX_SPAWN_DUP2, output, 2),
+        ],
+        setsid=True,
+        setsigmask=[],
+        setsigdef=_DEFAULTED,
+    )
