@@ -1,0 +1,167 @@
+"""The loop: reload, look, sweep, perform, wait. The only module that reads the clock."""
+
+from __future__ import annotations
+
+import signal
+import time
+import traceback
+from collections.abc import Callable
+
+from fallfromgrace import __version__
+from fallfromgrace.actions import Performer
+from fallfromgrace.engine import Engine, Self
+from fallfromgrace.errors import ConfigError
+from fallfromgrace.logs import ERROR, INFO, Log
+from fallfromgrace.report import Reporter
+from fallfromgrace.rules import Config
+from fallfromgrace.source import Source
+from fallfromgrace.verdict import Kind
+
+_ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
+# What the loop sleeps on. They stay blocked and are taken one by one while it waits: no handler ever runs, so a
+# storm of them can neither interrupt a look nor nest.
+_AWAITED = _ENDING | {signal.SIGHUP, signal.SIGCHLD, signal.SIGIO}
+
+# At least so long between two reloads: a storm of HUPs must not keep us from looking.
+_RELOAD_SECONDS = 1.0
+# Outputs of commands are read at most so often: a command that floods its pipe costs it, not us.
+_DRAIN_SECONDS = 0.05
+# How long commands may still take when we are told to end.
+_LEAVING_SECONDS = 0.5
+
+
+def block_signals() -> None:
+    """Keep the signals that the loop waits for, from now on, also those ignored by whoever started us."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+class Loop:
+    """Runs a configuration until it is told to end.
+
+    `load` reads the configuration anew at SIGHUP; `ready` is called after the first look; `notify` is told of
+    reloads and of the end.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        load: Callable[[], Config],
+        source: Source,
+        performer: Performer,
+        log: Log,
+        myself: Self,
+        ready: Callable[[], None] = lambda: None,
+        notify: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = Engine(config, myself)
+        self._load = load
+        self._source = source
+        self._performer = performer
+        self._log = log
+        self._reporter = Reporter(log)
+        self._myself = myself
+        self._ready = ready
+        self._notify = notify
+        self._clock = clock
+        self._reload_at: float | None = None
+        self._reloaded_at = -_RELOAD_SECONDS
+        self._drained_at = -_DRAIN_SECONDS
+
+    def run(self) -> int:
+        """Look and act until SIGTERM or SIGINT; the exit status."""
+        block_signals()
+        self._reporter.started(self._engine.config, __version__, dry_run=self._performer.dry_run)
+        next_look = self._look()
+        self._ready()
+        while not (asked := self._wait(next_look)) & _ENDING:
+            if signal.SIGHUP in asked and self._reload_at is None:
+                self._reload_at = max(self._clock(), self._reloaded_at + _RELOAD_SECONDS)
+            self._performer.spawner.tend(self._clock())
+            if self._reload_at is not None and self._clock() >= self._reload_at:
+                self._reload()
+                next_look = self._clock()
+            if self._clock() >= next_look:
+                next_look = self._look()
+        return self._leave()
+
+    def _wait(self, next_look: float) -> set[int]:
+        """Sleep until something is due or a signal comes; every signal that has come."""
+        now = self._clock()
+        awaited, until = self._awaited(now, next_look)
+        timeout = max(0.0, until - now)
+        asked: set[int] = set()
+        while awaited and (info := signal.sigtimedwait(awaited, timeout)) is not None:
+            asked.add(info.si_signo)
+            awaited -= asked  # each once: senders may be faster than we are
+            timeout = 0
+        if signal.SIGIO in asked:
+            self._drained_at = self._clock()
+        return asked
+
+    def _awaited(self, now: float, next_look: float) -> tuple[set[int], float]:
+        """Which signals to wait for, and until when; the others stay pending and lose nothing by it."""
+        until = min(next_look, self._performer.spawner.next_wake)
+        awaited: set[int] = set(_AWAITED)
+        if self._reload_at is not None:
+            awaited.discard(signal.SIGHUP)
+            until = min(until, self._reload_at)
+        if now < (drain_at := self._drained_at + _DRAIN_SECONDS):
+            awaited.discard(signal.SIGIO)
+            until = min(until, drain_at)
+        return awaited, until
+
+    def _look(self) -> float:
+        """Look at everything once and act; when to look again."""
+        try:
+            return self._sweep()
+        except Exception:  # noqa: BLE001 - whatever went wrong in one look, the next one is still owed
+            self._log.write(ERROR, "a look failed; please report this:")
+            for line in traceback.format_exc().splitlines():
+                self._log.write(ERROR, line)
+            return self._clock() + self._engine.config.settings.interval
+
+    def _sweep(self) -> float:
+        now = self._clock()
+        table = self._source.look(now)
+        covered = self._engine.cover(table)
+        samples = self._source.measure({each.process.id for each in covered})
+        sweep = self._engine.sweep(table, covered, samples, self._performer.spawner.groups, now)
+        self._reporter.forget(table)
+        for verdict in sweep.verdicts:
+            self._reporter.verdict(verdict)
+            if verdict.kind is Kind.FIRE:
+                outcome = self._performer.perform(verdict, self._clock())
+                self._engine.record(outcome, self._clock())
+                self._reporter.outcome(outcome)
+        return sweep.next_look
+
+    def _reload(self) -> None:
+        """Take up a new configuration whole, or keep the old one."""
+        self._reload_at, self._reloaded_at = None, self._clock()
+        self._notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            config = self._load()
+        except ConfigError as error:
+            self._reporter.refused(error)
+        else:
+            engine = Engine(config, self._myself)
+            adoption = engine.adopt(self._engine, self._clock())
+            self._engine = engine
+            self._reporter.reloaded(config, adoption)
+        self._notify("READY=1")
+
+    def _leave(self) -> int:
+        """Let commands that are about to end do so, say what stays behind, and go."""
+        self._notify("STOPPING=1")
+        deadline = self._clock() + _LEAVING_SECONDS
+        spawner = self._performer.spawner
+        while spawner.busy and (left := deadline - self._clock()) > 0:
+            if (info := signal.sigtimedwait(_AWAITED, min(left, _DRAIN_SECONDS))) and info.si_signo in _ENDING:
+                break
+            spawner.tend(self._clock())
+        self._reporter.left_stopped(self._engine.stopped(), "by a rule")
+        self._log.write(INFO, "ended" + (f", {spawner.busy} commands left running" if spawner.busy else ""))
+        return 0

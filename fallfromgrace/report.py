@@ -1,0 +1,74 @@
+"""What the log is told: every action, and what stands in an action's way once, not at every look."""
+
+from __future__ import annotations
+
+from fallfromgrace.engine import Adoption
+from fallfromgrace.errors import ConfigError
+from fallfromgrace.logs import ERROR, INFO, NOTICE, WARNING, Log, outcome_line, verdict_line
+from fallfromgrace.rules import Config
+from fallfromgrace.table import ProcessId, ProcessTable
+from fallfromgrace.verdict import Kind, Outcome, Verdict
+
+_Subject = tuple[str, str, str, ProcessId]
+
+
+class Reporter:
+    """Writes to a log, and remembers what it said of whom."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._said: dict[_Subject, str] = {}
+
+    def verdict(self, verdict: Verdict) -> None:
+        """Say why nothing is done, once for each rule and process."""
+        if verdict.kind in (Kind.PROTECTED, Kind.UNKNOWN) and self._is_news(verdict, "", verdict.reason):
+            self._log.write(*verdict_line(verdict))
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Say what was done; what keeps failing in the same way, only the first time."""
+        news = self._is_news(outcome.verdict, outcome.verdict.item.key, f"{outcome.result} {outcome.detail}")
+        if news or outcome.result.delivered:
+            self._log.write(*outcome_line(outcome))
+
+    def _is_news(self, verdict: Verdict, item: str, text: str) -> bool:
+        subject = verdict.monitor.name, verdict.rule.text, item, verdict.process.id
+        before, self._said[subject] = self._said.get(subject), text
+        return before != text
+
+    def forget(self, table: ProcessTable) -> None:
+        """Forget what was said of processes that have ended."""
+        self._said = {subject: text for subject, text in self._said.items() if subject[3] in table}
+
+    def started(self, config: Config, version: str, *, dry_run: bool) -> None:
+        """The first line of every run."""
+        what = f"{_count(config)}, interval {config.settings.interval:g}s"
+        mode = "; dry run: nothing is acted upon" if dry_run else ""
+        self._log.write(INFO, f"started, version {version}: {what}{mode}")
+
+    def reloaded(self, config: Config, adoption: Adoption) -> None:
+        """What a new configuration changed."""
+        change = f"+{adoption.added} rules, -{adoption.removed}, {adoption.timers_kept} armed timers kept"
+        self._log.write(NOTICE, f"configuration reloaded: {_count(config)}; {change}")
+        self.left_stopped(adoption.still_stopped, "by a rule that is gone")
+
+    def refused(self, error: ConfigError) -> None:
+        """Every problem of a configuration that is not used."""
+        count = len(error.problems)
+        self._log.write(ERROR, f"configuration not reloaded, the old one stays in force: {_plural(count, 'problem')}")
+        for problem in error.problems:
+            self._log.write(ERROR, problem.headline)
+
+    def left_stopped(self, identities: tuple[ProcessId, ...], how: str) -> None:
+        """Processes that stay stopped until somebody continues them."""
+        if identities:
+            pids = " ".join(str(identity.pid) for identity in identities)
+            self._log.write(WARNING, f"still stopped {how}: {pids}; continue them with kill -CONT {pids}")
+
+
+def _count(config: Config) -> str:
+    rules = sum(len(monitor.rules) for monitor in config.monitors)
+    return f"{_plural(len(config.monitors), 'monitor')}, {_plural(rules, 'rule')}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,197 @@
+"""The loop with real signals to ourselves; sources and configurations are made up, so that nothing is waited for."""
+
+import os
+import signal
+import time
+from collections import deque
+
+import pytest
+
+from fallfromgrace import loop
+from fallfromgrace.actions import Performer
+from fallfromgrace.engine import Self
+from fallfromgrace.errors import ConfigError, Problem
+from fallfromgrace.logs import ERROR
+from fallfromgrace.loop import Loop
+from fallfromgrace.spawn import Command
+from tests.builders import MIB, Lines, config, monitor, process, table
+
+ASKED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGIO}
+SOON = 0.01
+
+
+@pytest.fixture(autouse=True)
+def _signals_are_left_as_they_were(monkeypatch):
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKED)
+    monkeypatch.setattr(loop, "_RELOAD_SECONDS", SOON)
+    yield
+    while signal.sigtimedwait(ASKED, 0):
+        pass
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Script:
+    """A source that at each look does the next thing it is told, and ends the loop after the last."""
+
+    def __init__(self, *steps, mib=600):
+        self.steps, self.looks, self.mib = deque(steps), 0, mib
+        self.hog = process(100)
+
+    def look(self, now):
+        self.looks += 1
+        if self.steps:
+            self.steps.popleft()()
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return table(self.hog)
+
+    def measure(self, identities):
+        return {identity: {"rmem": self.mib * MIB, "vmem": 0} for identity in identities}
+
+    def reread(self, pid):
+        return self.hog, {"rmem": self.mib * MIB, "vmem": 0}
+
+
+def nothing():
+    pass
+
+
+def hup():
+    os.kill(os.getpid(), signal.SIGHUP)
+
+
+def made(source, log, load=None, monitors=None, told=None, interval=SOON):
+    watched = config(*(monitors or [monitor({"rmem > 500m": "exec x"})]), interval=interval)
+    told = [] if told is None else told
+    return Loop(
+        watched,
+        load=load or (lambda: watched),
+        source=source,
+        performer=Performer(source, dry_run=True, log=log),
+        log=log,
+        myself=Self(os.getpid()),
+        ready=lambda: told.append("ready"),
+        notify=told.append,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_loop_looks_until_it_is_told_to_end(number):
+    log, source, told = Lines(), Script(nothing, nothing, lambda: os.kill(os.getpid(), number)), []
+    assert made(source, log, told=told).run() == 0
+    assert source.looks == 3
+    assert told == ["ready", "STOPPING=1"]
+    assert log[0][1].startswith("started, version ")
+    assert log[-1][1] == "ended"
+
+
+def test_what_fires_is_performed_and_told(monkeypatch):
+    monkeypatch.setattr("fallfromgrace.actions.pinned", _held)
+    log = Lines()
+    made(Script(nothing, nothing), log).run()
+    assert [line.split("cmdline")[0] for _, line in log if line.startswith("monitor=")] == [
+        'monitor=m pid=100 rule="rmem > 500m" value=600m action=exec command=x result=dry-run '
+    ]
+
+
+class _held:
+    def __init__(self, identity):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def check(self):
+        pass
+
+
+def test_a_hup_takes_up_a_new_configuration_and_looks_at_once():
+    log, source, told = Lines(), Script(hup), []
+    changed = config(monitor({"rmem > 600m": "exec x", "vmem > 1": "term"}), interval=3600)
+    made(source, log, load=lambda: changed, told=told, interval=3600).run()
+    assert "configuration reloaded: 1 monitor, 2 rules; +2 rules, -1, 0 armed timers kept" in log.text()
+    assert source.looks == 2
+    assert [word.partition("\n")[0] for word in told] == ["ready", "RELOADING=1", "READY=1", "STOPPING=1"]
+
+
+def test_a_bad_configuration_leaves_the_old_one_in_force():
+    def bad():
+        raise ConfigError([Problem("x.conf", 1, 2, "wrong")])
+
+    log, source, told = Lines(), Script(hup, nothing, nothing), []
+    made(source, log, load=bad, told=told).run()
+    assert (ERROR, "x.conf:1:2: wrong") in log
+    assert "the old one stays in force" in log.text()
+    assert source.looks >= 4
+    assert "READY=1" in told
+
+
+def test_a_storm_of_hups_is_few_reloads():
+    reads = []
+
+    def load():
+        reads.append(1)
+        return config()
+
+    def storm():
+        for _ in range(1000):
+            hup()
+
+    made(Script(storm, storm, storm), Lines(), load=load).run()
+    assert 1 <= len(reads) <= 4
+
+
+def test_the_end_comes_before_a_reload():
+    def both():
+        hup()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def never():
+        raise AssertionError("reloaded")
+
+    assert made(Script(both), Lines(), load=never).run() == 0
+
+
+def test_a_look_that_fails_is_told_and_the_next_is_made():
+    def fail():
+        raise RuntimeError("unheard of")
+
+    log, source = Lines(), Script(fail, nothing)
+    made(source, log).run()
+    assert source.looks == 3
+    assert (ERROR, "a look failed; please report this:") in log
+    assert (ERROR, "RuntimeError: unheard of") in log
+
+
+def test_commands_are_tended_between_looks():
+    """One wait serves signals, looks and outputs: a command that ends is noticed long before the next look."""
+    log = Lines()
+    source = Script(nothing)
+    running = made(source, log, interval=3600)
+    real_tend = running._performer.spawner.tend
+
+    def tend(now):
+        real_tend(now)
+        if "status=0" in log.text():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    command = Command("echo hi", {"PATH": os.defpath}, "l")
+    source.steps = deque([lambda: running._performer.spawner.start(command, time.monotonic())])
+    running._performer.spawner.tend = tend
+    assert running.run() == 0
+    assert "l output=hi" in log.text()
+    assert source.looks == 1
+
+
+def test_a_command_may_finish_when_the_loop_is_told_to_end():
+    log = Lines()
+    source = Script()
+    running = made(source, log)
+    command = Command("sleep 0.1; echo bye", {"PATH": os.defpath}, "l")
+    running._performer.spawner.start(command, time.monotonic())
+    running.run()
+    assert "l output=bye" in log.text()
+    assert log[-1][1] == "ended"

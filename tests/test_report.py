@@ -1,0 +1,82 @@
+import pytest
+
+from fallfromgrace.engine import Adoption
+from fallfromgrace.errors import ConfigError, Problem
+from fallfromgrace.logs import ERROR, INFO, NOTICE, WARNING
+from fallfromgrace.report import Reporter
+from fallfromgrace.table import ProcessId
+from fallfromgrace.verdict import Kind, Outcome, Result
+from tests.builders import Lines, config, monitor, process, table, verdict
+
+
+@pytest.fixture
+def log():
+    return Lines()
+
+
+@pytest.fixture
+def reporter(log):
+    return Reporter(log)
+
+
+def test_everything_that_was_done_is_told_each_time(reporter, log):
+    for _ in range(3):
+        reporter.outcome(Outcome(verdict("exec @ 1m x"), Result.STARTED))
+    assert len(log) == 3
+
+
+def test_what_keeps_failing_in_the_same_way_is_told_once(reporter, log):
+    story = [(Result.DENIED, "a"), (Result.DENIED, "a"), (Result.FAILED, "b"), (Result.SENT, ""), (Result.DENIED, "a")]
+    for result, detail in story:
+        reporter.outcome(Outcome(verdict(), result, detail))
+    told = [line.partition("result=")[2].split()[0] for _, line in log]
+    assert told == ["denied", "failed", "sent", "denied"]
+
+
+KINDS = [(Kind.PROTECTED, 1), (Kind.UNKNOWN, 1), (Kind.LIMITED, 0), (Kind.SHADOWED, 0)]
+
+
+@pytest.mark.parametrize(("kind", "told"), KINDS)
+def test_what_stands_in_the_way_is_told_once_for_each_rule_and_process(reporter, log, kind, told):
+    for _ in range(3):
+        reporter.verdict(verdict(kind=kind, reason="because"))
+    assert len(log) == told
+    reporter.verdict(verdict(kind=kind, reason="because", process=process(101)))
+    assert len(log) == 2 * told
+
+
+def test_what_was_said_is_forgotten_with_the_process(reporter, log):
+    reporter.verdict(verdict(kind=Kind.PROTECTED, reason="because"))
+    reporter.forget(table(process(100)))
+    reporter.verdict(verdict(kind=Kind.PROTECTED, reason="because"))
+    assert len(log) == 1
+    reporter.forget(table(process(100, start=5)))
+    assert not reporter._said
+
+
+def test_the_first_line_says_what_is_watched(reporter, log):
+    watched = config(monitor({"rmem > 1": "term", "vmem > 1": "term"}), monitor({"rmem > 1": "term"}, "n"))
+    reporter.started(watched, "1.2", dry_run=False)
+    reporter.started(config(), "1.2", dry_run=True)
+    assert log == [
+        (INFO, "started, version 1.2: 2 monitors, 3 rules, interval 10s"),
+        (INFO, "started, version 1.2: 0 monitors, 0 rules, interval 10s; dry run: nothing is acted upon"),
+    ]
+
+
+def test_a_reload_says_what_changed_and_who_stays_stopped(reporter, log):
+    adoption = Adoption(added=2, removed=1, timers_kept=3, still_stopped=(ProcessId(7, 1), ProcessId(8, 1)))
+    reporter.reloaded(config(monitor({"rmem > 1": "term"})), adoption)
+    assert log == [
+        (NOTICE, "configuration reloaded: 1 monitor, 1 rule; +2 rules, -1, 3 armed timers kept"),
+        (WARNING, "still stopped by a rule that is gone: 7 8; continue them with kill -CONT 7 8"),
+    ]
+
+
+def test_a_refused_configuration_is_told_with_every_problem(reporter, log):
+    reporter.refused(ConfigError([Problem("a.conf", 2, 3, "wrong"), Problem("b.conf", 0, 0, "missing")]))
+    assert log == [
+        (ERROR, "configuration not reloaded, the old one stays in force: 2 problems"),
+        (ERROR, "a.conf:2:3: wrong"),
+        (ERROR, "b.conf: missing"),
+    ]
