@@ -227,7 +227,7 @@ def test_nothing_is_remembered_of_processes_that_ended():
     life.look(5, *((process(pid), 600) for pid in range(200, 300)), result=Result.FAILED)
     life.look(10)
     engine = life.engine
-    assert not (engine._instances or engine._limits or engine._clocks or engine._retries)
+    assert [engine._instances, engine._limits, engine._clocks, engine._retries] == [{}] * 4
 
 
 def test_a_verdict_says_value_and_limit_for_people():

@@ -167,7 +167,8 @@ def test_the_text_of_an_action_reads_back_as_the_action(action):
     assert parse_action(str(action)) == action
 
 
-fragments = st.sampled_from("rmem vmem > >= < == 1g 2.2k 10s and or not ( ) term kill stop exec @ 10m logger $ =".split())
+WORDS = "rmem vmem > >= < == 1g 2.2k 10s and or not ( ) term kill stop exec @ 10m logger $ ="
+fragments = st.sampled_from(WORDS.split(" "))
 texts = st.one_of(st.text(max_size=40), st.lists(fragments, max_size=12).map(" ".join))
 
 
@@ -197,7 +198,9 @@ def test_the_grammar_has_no_conflicts(start, capsys):
         info = debug = error = critical = warning
 
     heard = Heard()
-    yacc.yacc(module=grammar, start=start, tabmodule="fallfromgrace._none", write_tables=False, debug=False, errorlog=heard)
+    yacc.yacc(
+        module=grammar, start=start, tabmodule="fallfromgrace._none", write_tables=False, debug=False, errorlog=heard
+    )
     assert not [line for line in heard.lines if "conflict" in line]
 
 

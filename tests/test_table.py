@@ -7,7 +7,9 @@ def pids(found):
 
 
 def test_descendants_are_found_at_every_depth_each_once():
-    family = table(process(10), process(11, ppid=10), process(12, ppid=10), process(13, ppid=11), process(14, ppid=13), process(20))
+    family = table(
+        process(10), process(11, ppid=10), process(12, ppid=10), process(13, ppid=11), process(14, ppid=13), process(20)
+    )
     assert pids(family.descendants([family.get(ProcessId(10, 10))])) == [11, 12, 13, 14]
 
 

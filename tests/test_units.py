@@ -53,7 +53,9 @@ def test_what_is_no_duration_is_refused_with_an_example(text):
         parse_duration(text)
 
 
-@pytest.mark.parametrize(("text", "why"), [("0s", "no time at all"), ("99999999d", "longer"), ("9" * 50 + "s", "longer")])
+@pytest.mark.parametrize(
+    ("text", "why"), [("0s", "no time at all"), ("99999999d", "longer"), ("9" * 50 + "s", "longer")]
+)
 def test_durations_of_no_use_are_refused(text, why):
     with pytest.raises(ValueError, match=why):
         parse_duration(text)
