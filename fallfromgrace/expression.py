@@ -111,6 +111,17 @@ class Trigger:
         return str(self.condition)
 
 
+def depth(condition: Condition) -> int:
+    """How many levels of `not`, `and` and `or` a condition has."""
+    if isinstance(condition, Comparison):
+        return 0
+    return 1 + max(map(depth, _parts(condition)))
+
+
+def _parts(condition: Not | And | Or) -> tuple[Condition, ...]:
+    return (condition.part,) if isinstance(condition, Not) else condition.parts
+
+
 def _grouped(part: Condition, *loose: type) -> str:
     return f"({part})" if isinstance(part, loose) else str(part)
 
@@ -145,8 +156,7 @@ def comparisons(condition: Condition) -> tuple[Comparison, ...]:
     """Every comparison of a condition, from left to right."""
     if isinstance(condition, Comparison):
         return (condition,)
-    parts = (condition.part,) if isinstance(condition, Not) else condition.parts
-    return tuple(found for part in parts for found in comparisons(part))
+    return tuple(found for part in _parts(condition) for found in comparisons(part))
 
 
 def metrics(condition: Condition) -> frozenset[str]:

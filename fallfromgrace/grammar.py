@@ -29,8 +29,9 @@ from fallfromgrace.units import Dimension
 if sys.flags.optimize > 1:
     raise ImportError("fall-from-grace cannot run under 'python -OO': its grammar is in docstrings")
 
-# Longer conditions are no one's; the limit also bounds how deeply a tree can nest.
+# Longer or deeper conditions are no one's, and what walks a tree recurses.
 LONGEST_TRIGGER = 1000
+DEEPEST_TRIGGER = 20
 
 
 class Literal(NamedTuple):
@@ -125,7 +126,10 @@ def t_command_rest_REST(t: Any) -> Any:
 
 
 def t_ANY_error(t: Any) -> None:
-    raise _error(t, f"{t.value[0]!r} does not belong here", t.value[0])
+    character = t.value[0]
+    if character.isspace():
+        raise _error(t, f"{character!r} only looks like a space; write a plain one", character)
+    raise _error(t, f"{character!r} does not belong here", character)
 
 
 def _duration(t: Any) -> Any:
@@ -172,12 +176,12 @@ def p_list_more(p: Any) -> None:
 
 def p_negation(p: Any) -> None:
     "negation : NOT negation"
-    p[0] = Not(p[2])
+    p[0] = _not_too_deep(p, Not(p[2]))
 
 
 def p_group(p: Any) -> None:
     "negation : '(' condition ')'"
-    p[0] = p[2]
+    p[0] = _not_too_deep(p, p[2])
 
 
 def p_negation_comparison(p: Any) -> None:
@@ -194,6 +198,12 @@ def p_operand(p: Any) -> None:
     """operand : METRIC
     | LITERAL"""
     p[0] = p[1]
+
+
+def _not_too_deep(p: Any, condition: expression.Condition) -> expression.Condition:
+    if expression.depth(condition) > DEEPEST_TRIGGER:
+        raise RuleSyntaxError(f"this is nested deeper than {DEEPEST_TRIGGER} levels", p.lexpos(1))
+    return condition
 
 
 def _joined(kind: type, parts: tuple[Any, ...]) -> Any:
