@@ -1,0 +1,443 @@
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fallfromgrace import config, textfile
+from fallfromgrace.errors import ConfigError
+from tests import builders
+
+FIXTURES = Path(__file__).parent / "config"
+GOOD = sorted(FIXTURES.glob("*.good.yaml"))
+BAD = sorted(FIXTURES.glob("*.bad.yaml"))
+MONITOR = "{}:\n  cmdline: hog\n  actions:\n    rmem > 500m: term\n"
+cases = pytest.mark.parametrize
+
+
+@pytest.fixture
+def conf(tmp_path):
+    """Writes a configuration, and files beside it by their names below its directory."""
+
+    def write(text: str | bytes, **more: str | bytes) -> Path:
+        path = tmp_path / "x.conf"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        for name, content in more.items():
+            (tmp_path / "x.d").mkdir(exist_ok=True)
+            (tmp_path / "x.d" / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def faults(path: Path) -> list[str]:
+    """The first line of each problem, with names for paths."""
+    with pytest.raises(ConfigError) as caught:
+        config.load(path)
+    return [problem.headline.replace(f"{path.parent}/", "") for problem in caught.value.problems]
+
+
+def only_fault(path: Path) -> str:
+    (fault,) = faults(path)
+    return fault
+
+
+def in_monitor(lines: str) -> str:
+    return "m:\n  cmdline: hog\n  actions:\n    rmem > 500m: term\n" + lines
+
+
+def with_action(action: str) -> str:
+    return f"m:\n  cmdline: hog\n  actions:\n    rmem > 500m: {action}\n"
+
+
+# --- whole files ------------------------------------------------------------------------------------------------
+
+
+def test_the_example_means_what_it_says():
+    conkeror = builders.monitor(
+        {
+            "rmem > 500m": 'exec notify-send "conkeror is using too much ram"',
+            "rmem > 900m": "term",
+        },
+        name="conkeror",
+        cmdline="xulrunner-bin .*conkeror",
+        children=True,
+        final=True,
+    )
+    browser = builders.monitor(
+        {
+            "rmem > 1.5g or (vmem >= 8g and not rmem < 1g)": [
+                'exec @ 1h logger -t chrome "$NAME uses $VALUE"',
+                "stop @ 10m",
+            ],
+            "4g < rmem": ["term", "kill"],
+        },
+        name="browser",
+        cmdline="^/opt/google/chrome/chrome",
+    )
+    assert config.load(FIXTURES / "example.good.yaml") == builders.config(conkeror, browser, interval=5.0)
+
+
+def test_quotes_and_blocks_keep_every_character():
+    first, second = config.load(FIXTURES / "quoting.good.yaml").monitors
+    assert (first.name, first.cmdline.pattern) == ("it's mine", r"\bit's\b [a-z]+ #1")
+    assert [str(item.action) for rule in first.rules for item in rule.items] == [
+        'exec logger #1 mem: "$VALUE"',
+        r"exec printf 'a\tb'",
+        "exec echo one\necho two: 3 # not a comment",
+        "exec logger goes on",
+    ]
+    assert second.name == "braces"
+
+
+def test_a_file_of_comments_watches_nothing():
+    assert config.load(FIXTURES / "comments.good.yaml") == builders.config()
+
+
+@cases("path", BAD, ids=lambda path: path.name)
+def test_a_bad_file_is_answered_with_all_that_is_wrong_and_where(path):
+    with pytest.raises(ConfigError) as caught:
+        config.load(path)
+    assert str(caught.value).replace(f"{FIXTURES}/", "") + "\n" == path.with_suffix(".txt").read_text()
+
+
+def test_ten_mistakes_are_told_in_one_run():
+    assert len(faults(FIXTURES / "ten.bad.yaml")) == 10
+
+
+def _cut_at_a_line(action: str, whole: set[str]) -> bool:
+    return any(full == action or full.startswith((f"{action} ", f"{action}\n")) for full in whole)
+
+
+def _actions(found) -> set[str]:
+    return {f"{m.name}/{rule.text}/{item.action}" for m in found.monitors for rule in m.rules for item in rule.items}
+
+
+@cases("path", GOOD, ids=lambda path: path.name)
+def test_a_half_written_file_never_means_a_cut_line(path, conf):
+    data = path.read_bytes()
+    whole = _actions(config.load(path))
+    for end in range(len(data)):
+        try:
+            found = config.load(conf(data[:end]))
+        except ConfigError:
+            continue
+        assert data[:end].endswith(b"\n")
+        assert all(_cut_at_a_line(action, whole) for action in _actions(found))
+
+
+# --- files on the disk ------------------------------------------------------------------------------------------
+
+
+def test_drop_ins_are_read_after_the_file_in_the_order_of_their_names(conf):
+    path = conf(MONITOR.format("z"), **{"20.conf": MONITOR.format("b"), "10.conf": "interval: 3s\n", "a.conf": "#\n"})
+    found = config.load(path)
+    assert [monitor.name for monitor in found.monitors] == ["z", "b"]
+    assert found.settings.interval == 3
+    assert [each.name for each in config.files(path)] == ["x.conf", "10.conf", "20.conf", "a.conf"]
+
+
+@cases("name", ["a.conf~", "a.conf.dpkg-old", ".a.conf", "a.yaml", "a b.conf", "é.conf", "a.conf\n", ".conf"])
+def test_what_editors_and_packages_leave_beside_a_file_is_not_read(name, conf):
+    assert config.load(conf("#\n", **{name: "nonsense"})) == builders.config()
+
+
+def test_a_file_with_another_name_has_no_drop_ins(conf):
+    path = conf("#\n", **{"a.conf": "nonsense"})
+    other = path.rename(path.with_name("x"))
+    assert config.files(other) == (other,)
+
+
+def test_every_problem_of_every_file_is_told_at_once(conf):
+    path = conf("interval: 1\n", **{"a.conf": "x: y\n", "b.conf": b"\xff\n", "c.conf": "", "d.conf": "a: [\n"})
+    assert [fault.partition(": ")[0] for fault in faults(path)] == [
+        "x.conf:1:11",
+        "x.d/a.conf:1:1",
+        "x.d/b.conf:1:1",
+        "x.d/c.conf",
+        "x.d/d.conf:2:1",
+    ]
+
+
+def test_what_two_files_both_say_is_told_with_both_places(conf):
+    path = conf("interval: 2s\n" + MONITOR.format("m"), **{"a.conf": MONITOR.format("m") + "interval: 2s\n"})
+    main = path.parent / "x.conf"
+    assert faults(path) == [
+        f"x.d/a.conf:1:1: 'm' is already in {main}:2; keep one of the two".replace(f"{path.parent}/", ""),
+        f"x.d/a.conf:5:1: 'interval' is already in {main}:1; keep one of the two".replace(f"{path.parent}/", ""),
+    ]
+
+
+def _missing(path):
+    pass
+
+
+def _loop(path):
+    path.symlink_to(path)
+
+
+def _large(path):
+    path.write_bytes(b"#" * textfile.LARGEST + b"\n")
+
+
+UNUSABLE = [
+    (_missing, "there is no such file"),
+    (Path.mkdir, "this is a directory; a configuration is a text file"),
+    (os.mkfifo, "this is not a regular file; a configuration is a text file"),
+    (_loop, f"the file cannot be read: {os.strerror(40)}"),
+    (_large, "the file is larger than 1 MiB; is it a configuration at all?"),
+]
+
+
+@cases(("make", "text"), UNUSABLE)
+def test_what_is_no_readable_file_is_told_without_waiting(make, text, tmp_path):
+    make(tmp_path / "x.conf")
+    assert only_fault(tmp_path / "x.conf") == f"x.conf: {text}"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_one_may_not_read_is_told(conf):
+    path = conf("#\n")
+    path.chmod(0)
+    assert only_fault(path) == "x.conf: the file cannot be read: Permission denied"
+
+
+def test_a_drop_in_directory_that_is_none_is_told_beside_the_other_problems(conf):
+    path = conf("interval: 1\n")
+    path.with_suffix(".d").write_text("")
+    assert faults(path)[1] == "x.d: the directory for more files cannot be read: Not a directory"
+    with pytest.raises(ConfigError):
+        config.files(path)
+
+
+@cases("text", ["", "\n", "  \n\n", "\ufeff", "\ufeff \r\n"])
+def test_a_file_with_nothing_in_it_is_an_accident(text, conf):
+    fault = only_fault(conf(text))
+    assert fault == "x.conf: the file is empty; write a monitor, or a comment if there is to be none"
+
+
+def test_a_file_that_is_being_written_is_not_used(conf, monkeypatch):
+    path = conf("#\n")
+    read = os.read
+
+    def while_written(descriptor, size):
+        with path.open("a") as file:
+            file.write("#")
+        monkeypatch.setattr(os, "read", read)
+        return read(descriptor, size)
+
+    monkeypatch.setattr(os, "read", while_written)
+    assert only_fault(path) == "x.conf: the file changed while it was read; try again when it is written"
+
+
+def test_a_file_rewritten_with_the_same_size_is_not_used(conf, monkeypatch):
+    path = conf("#\n")
+    read = os.read
+
+    def while_touched(descriptor, size):
+        os.utime(path, ns=(1, 1))
+        return read(descriptor, size)
+
+    monkeypatch.setattr(os, "read", while_touched)
+    assert "changed while it was read" in only_fault(path)
+
+
+def test_a_missing_last_newline_is_told_where_it_is_missing(conf):
+    fault = only_fault(conf(with_action("term").rstrip("\n")))
+    assert fault == "x.conf:4:22: the last line has no end, so the file may be half written; end it with a newline"
+
+
+@cases(
+    "rewritten",
+    [lambda text: "\ufeff" + text, lambda text: text.replace("\n", "\r\n"), lambda text: f"---\n{text}...\n"],
+)
+def test_marks_and_line_ends_of_other_systems_and_programs_are_fine(rewritten, conf):
+    assert config.load(conf(rewritten(MONITOR.format("m")))).monitors[0].name == "m"
+
+
+# --- columns ----------------------------------------------------------------------------------------------------
+
+COLUMNS = [
+    ("cmdline: (x", 12),
+    ("cmdline: '(x'", 13),
+    ("cmdline: 'it''s (x'", 19),
+    ('cmdline: "it\'s (x"', 18),
+    (r'cmdline: "\u00e9\x20\\\\(x"', 27),
+    ("cmdline: |\n    a(x", 12),
+    ("cmdline: 'a\n    (x'", 12),
+]
+
+
+@cases(("line", "column"), COLUMNS)
+def test_a_fault_inside_a_text_is_pointed_at(line, column, conf):
+    path = conf(f"m:\n  {line}\n  actions:\n    rmem > 500m: term\n")
+    assert only_fault(path).startswith(f"x.conf:2:{column}: this is not a regular expression: ")
+
+
+def test_a_long_line_is_not_shown_for_each_of_its_faults(conf):
+    path = conf("m: {" + "b," * 1000 + "}\n")
+    with pytest.raises(ConfigError) as caught:
+        config.load(path)
+    assert not any(problem.source for problem in caught.value.problems if problem.line)
+
+
+# --- what a key takes -------------------------------------------------------------------------------------------
+
+TRUTHS = [(word, True) for word in ("yes", "Yes", "TRUE", "on", "1", "'1'")]
+TRUTHS += [(word, False) for word in ("no", "No", "False", "OFF", "0", '"0"')]
+
+
+@cases(("word", "truth"), TRUTHS)
+def test_yes_and_no_have_many_names(word, truth, conf):
+    (monitor,) = config.load(conf(in_monitor(f"  children: {word}\n  final: {word}\n"))).monitors
+    assert (monitor.children, monitor.final) == (truth, truth)
+
+
+@cases("word", ["2", "y", "~", "null", "0x1", "yes please", "1.0"])
+def test_anything_else_is_neither_yes_nor_no(word, conf):
+    assert f"'{word}' is neither yes nor no" in only_fault(conf(in_monitor(f"  final: {word}\n")))
+
+
+@cases(("text", "seconds"), [("1s", 1), ("1h30m", 5400), ("'2.5s'", 2.5), ("1M", 60)])
+def test_the_interval_is_a_time(text, seconds, conf):
+    assert config.load(conf(f"interval: {text}\n")).settings.interval == seconds
+
+
+@cases("text", ["10", "1:30", "0.5s", "999ms", "0s", "-1s", "", "[1s]", "{1s: 2s}", "fast", "1e3s", "999999999d"])
+def test_an_interval_that_is_none_is_told(text, conf):
+    assert only_fault(conf(f"interval: {text}\n")).startswith("x.conf:1:")
+
+
+@cases("pattern", ["a{99999999999}", f"'{'(' * 2000}'", "'(?P<a>x)(?P<a>y)'", "'*'", r"'\'"])
+def test_a_pattern_that_does_not_compile_is_told(pattern, conf):
+    path = conf(f"m:\n  cmdline: {pattern}\n  actions:\n    rmem > 500m: term\n")
+    assert "regular expression" in only_fault(path)
+
+
+def test_what_python_only_warns_of_in_a_pattern_is_fine(conf):
+    path = conf("m:\n  cmdline: '[[a]'\n  actions:\n    rmem > 500m: term\n")
+    assert config.load(path).monitors[0].cmdline.search("[")
+
+
+def test_triggers_that_share_an_action_keep_their_order_and_their_own_limits(conf):
+    path = conf("m:\n  cmdline: hog\n  actions:\n    vmem > 1g: stop @ 1m\n    rmem > 1g: [term, stop @ 1m]\n")
+    (monitor,) = config.load(path).monitors
+    assert [rule.text for rule in monitor.rules] == ["vmem > 1g", "rmem > 1g"]
+    assert [item.key for rule in monitor.rules for item in rule.items] == ["stop @ 1m", "term", "stop @ 1m #2"]
+
+
+# --- YAML's traps -----------------------------------------------------------------------------------------------
+
+
+@cases("start", ["%", "@", "`", "| x", "*", "&", "*x", "&x ", "& "])
+@cases(
+    "line",
+    [
+        "m:\n  cmdline: {}\n",
+        "m:\n  actions:\n    {} rmem > 1g: term\n",
+        "{}x:\n",
+        "m:\n  actions:\n    rmem > 1g: [{}]\n",
+    ],
+)
+def test_a_text_that_starts_with_a_sign_of_yaml_is_told_to_be_quoted(start, line, conf):
+    cures = [fault for fault in faults(conf(line.format(start))) if "a text cannot start with" in fault]
+    assert cures
+    assert f"'{start[0]}'; put the whole text in single quotes" in cures[0]
+
+
+@cases(
+    ("key", "cure"),
+    [
+        ("> 500m", "write what is measured before it, such as rmem > 500m"),
+        ("!rmem > 1g", "for the opposite of a condition write not"),
+        ("! (rmem > 1g)", "for the opposite of a condition write not"),
+    ],
+)
+def test_a_trigger_that_starts_with_a_sign_of_yaml_is_told_what_to_write(key, cure, conf):
+    path = conf(f"m:\n  cmdline: hog\n  actions:\n    rmem > 2g: term\n    {key}: term\n")
+    assert only_fault(path).endswith(cure)
+
+
+@cases("action", ["exec logger #1", "exec logger  # why", "EXEC @ 1h logger #1", "exec #1", "[exec logger #1\n     ]"])
+def test_a_comment_that_cuts_a_command_short_is_told(action, conf):
+    assert only_fault(conf(with_action(action))).endswith(
+        "this '#' starts a comment and cuts the command short; put the whole action in single quotes"
+    )
+
+
+@cases("action", ["term # why", "'exec logger' # why", "'exec logger #1'", "exec logger a#1"])
+def test_a_comment_elsewhere_is_fine(action, conf):
+    assert len(config.load(conf(with_action(action))).monitors) == 1
+
+
+@cases("action", ["exec logger mem: $VALUE", "exec logger mem:", "\n    - exec logger mem: $VALUE", "[exec a: b]"])
+def test_a_colon_that_makes_a_key_of_an_action_is_told_to_be_quoted(action, conf):
+    fault = only_fault(conf(with_action(action)))
+    assert "': '" in fault
+    assert "single quotes" in fault
+
+
+ACCIDENTS = [
+    "a: " + "[" * 5000 + "\n",
+    "a: " + "{" * 5000 + "\n",
+    "- " * 5000 + "\n",
+    "? " * 5000 + "\n",
+    "".join(f"{' ' * depth}a:\n" for depth in range(300)),
+    'a: "\\UFFFFFFFF"\n',
+    'a: "\\ud800"\n',
+    f"%YAML 1.{'1' * 5000}\n---\n",
+    "%YAML 2.0\n---\n",
+    "%TAG ! tag:x\n---\n",
+    "%FOO\n---\n#\n",
+    "a: !!python/object/apply:os.system [true]\n",
+    "a: !x!y z\n",
+    "a: &x [*x]\n",
+    "<<: *a\n",
+    f"{'a' * 2000}: b\n",
+    f"m: {{actions: {{'{'not ' * 240}rmem > 1g': term}}}}\n",
+    f"m: {{actions: {{'{'(' * 480}rmem > 1g{')' * 480}': term}}}}\n",
+    "just words\n",
+    "'closed' not\n",
+    "- a\n- b\n",
+    "--- |\n a\n",
+    ": a\n",
+    "? [a]\n: b\n",
+    "\udcff",
+    "a: b\n...\nc: d\n",
+    "a: 'b #' \tc\n",
+    "}\n" * 100,
+    "a: '\n" * 101,
+]
+
+
+@cases("text", ACCIDENTS, ids=range(len(ACCIDENTS)))
+def test_whatever_a_file_holds_is_answered_with_problems(text, conf):
+    found = faults(conf(text.encode(errors="surrogateescape")))
+    assert found
+    assert not [fault for fault in found if "YAML cannot read this" in fault]
+
+
+WORDS = [
+    *"-?'\"[]{},#|>*&!%@`\\\n\r\t ",
+    "\n  ",
+    "a:",
+    "cmdline:",
+    "actions:",
+    "interval:",
+    "1s",
+    "term",
+    "exec",
+    "rmem>1g",
+]
+TEXTS = st.one_of(st.text(max_size=200), st.lists(st.sampled_from(WORDS), max_size=40).map("".join))
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=TEXTS)
+def test_random_text_is_a_configuration_or_told_why_not(text, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "random.conf"
+    path.write_bytes(text.encode(errors="surrogatepass"))
+    with contextlib.suppress(ConfigError):
+        assert config.load(path)
