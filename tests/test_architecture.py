@@ -1,0 +1,119 @@
+"""The rules of the house that a reader cannot see in any one module."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "fallfromgrace"
+MODULES = {
+    path.relative_to(PACKAGE.parent).with_suffix("").as_posix().replace("/", "."): path
+    for path in PACKAGE.rglob("*.py")
+    if path.name != "__init__.py"
+}
+
+# A module may import what stands to the left of it; those of one step may import each other downwards only.
+LAYERS = [
+    {"errors", "units", "exits"},
+    {"table", "expression"},
+    {"rules"},
+    {"verdict", "grammar", "lifecycle", "coverage"},
+    {"engine"},
+    {"config", "fragments", "textfile", "yamlfaults"}
+    | {"procfs", "source", "signalling", "logs", "spawn", "actions", "report"},
+    {"loop", "daemonize", "pidfile", "systemd"},
+    {"commands.check", "commands.run"},
+    {"cli"},
+]
+PURE = {"errors", "units", "expression", "grammar", "rules", "table", "verdict", "lifecycle", "coverage", "engine"}
+IMPURE = {"os", "time", "subprocess", "logging", "threading", "socket", "psutil", "datetime"}
+ONLY_IN = {
+    "ply": {"grammar"},
+    "yaml": {"fragments"},
+    "psutil": {"source"},
+    "daemon": {"daemonize"},
+    "logging": set(),
+    "syslog": set(),
+}
+NEVER = {("engine", "actions"), ("engine", "source"), ("engine", "config"), ("actions", "engine")}
+
+
+def imports(path):
+    """Every module that a file imports, also inside functions, ours by their name within the package."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def ours(path):
+    names = {name.removeprefix("fallfromgrace.") for name in imports(path) if name.startswith("fallfromgrace.")}
+    return {name for name in names if f"fallfromgrace.{name}" in MODULES}
+
+
+def short(name):
+    return name.removeprefix("fallfromgrace.")
+
+
+def layer(name):
+    return next(height for height, names in enumerate(LAYERS) if name in names)
+
+
+def test_every_module_has_its_place():
+    assert {short(name) for name in MODULES} == set().union(*LAYERS)
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_point_down_only(name):
+    assert not [each for each in ours(MODULES[name]) if layer(each) > layer(short(name))]
+
+
+def test_no_two_modules_import_each_other():
+    reach = {short(name): ours(path) for name, path in MODULES.items()}
+    for _ in reach:
+        reach = {name: found.union(*(reach[each] for each in found)) for name, found in reach.items()}
+    assert not [name for name, found in reach.items() if name in found]
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_what_decides_touches_neither_clock_nor_process(name):
+    tops = {each.partition(".")[0] for each in imports(PACKAGE / f"{name}.py")}
+    assert not tops & IMPURE
+
+
+def test_what_is_kept_apart_stays_apart():
+    found = {(short(name), each) for name, path in MODULES.items() for each in ours(path)}
+    assert not found & NEVER
+
+
+@pytest.mark.parametrize("library", sorted(ONLY_IN))
+def test_each_library_is_known_to_its_own_module_only(library):
+    users = {short(name) for name, path in MODULES.items() if library in {i.partition(".")[0] for i in imports(path)}}
+    assert users <= ONLY_IN[library]
+
+
+# By number a signal reaches whoever has the pid by then. The exceptions: our own commands, whose pids are ours until
+# we reap them, and kernels that have nothing better.
+SIGNALS_BY_NUMBER = {("spawn", "killpg"), ("signalling", "kill")}
+
+
+def test_nobody_is_signalled_by_number():
+    banned = {"kill", "killpg", "send_signal", "terminate", "suspend"}
+    found = {
+        (short(name), node.attr)
+        for name, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in banned
+    }
+    assert found <= SIGNALS_BY_NUMBER
+
+
+def test_checking_a_configuration_loads_nothing_that_only_the_daemon_needs():
+    code = "import sys, fallfromgrace.cli as c; c.main(['-t', '-c', '/dev/null']); print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent)
+    assert not {"psutil", "daemon", "fallfromgrace.loop"} & set(ran.stdout.split())
+    assert "fallfromgrace.config" in ran.stdout.split()
