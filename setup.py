@@ -23,11 +23,13 @@ setup(
     scripts=["bin/fall-from-grace"],
     python_requires=">=3.10",
     install_requires=["psutil>=5.9", "python-daemon>=2.2", "PyYAML>=5.4", "ply>=3.11"],
-    extras_require={"test": ["pytest", "mock"], "lint": ["ruff", "mypy", "types-psutil", "types-PyYAML", "types-mock"]},
+    extras_require={
+        "test": ["pytest", "mock", "hypothesis"],
+        "lint": ["ruff", "mypy", "types-psutil", "types-PyYAML", "types-mock"],
+    },
     classifiers=[
         "Environment :: No Input/Output (Daemon)",
         "Intended Audience :: System Administrators",
-        "License :: OSI Approved :: MIT License",
         "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
         "Topic :: System :: Monitoring",

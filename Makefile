@@ -1,0 +1,65 @@
+# Every target sets up what it needs; `make help` lists them.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+# Versions of the dependencies to test with; empty means the newest.
+CONSTRAINTS ?=
+
+.PHONY: help setup demo test test-oldest lint format bench deb package-test clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+setup: $(VENV)/ready ## make the virtual environment
+
+$(VENV)/ready: setup.py pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "fall-from-grace needs Python 3.10 or later; name one: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+		{ echo "Python's venv is missing; as root: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	@# setuptools writes a screenful about what is well: shown only if something is not.
+	@echo "$(BIN)/pip install --editable '.[test,lint]' $(CONSTRAINTS)"
+	@$(BIN)/pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) --editable '.[test,lint]' \
+		>$(VENV)/pip.log 2>&1 || { cat $(VENV)/pip.log; exit 1; }
+	touch $@
+
+demo: setup ## show the main job: a leak is warned about, stopped and terminated
+	@$(BIN)/python demo/demo.py
+
+test: setup ## all tests; they end every process that they start
+	$(BIN)/python -m pytest
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: setup ## put the code into ruff's format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+test-oldest: ## all tests with the oldest dependencies that are supported
+	$(MAKE) test VENV=.venv-oldest CONSTRAINTS=tests/oldest.txt
+
+bench: setup ## what a look costs, as a ratio measured in one run
+	$(BIN)/python bench/sweep.py
+
+# Built in a copy, so that nothing is left beside the checkout, and by Debian's own Python whatever is first in PATH.
+deb: ## the Debian package, in dist/
+	rm -rf build/deb dist/fall-from-grace_*
+	mkdir -p build/deb/source dist
+	tar -c --exclude=./.git --exclude=./build --exclude=./dist --exclude='./.venv*' . | tar -x -C build/deb/source
+	cd build/deb/source && env -i HOME="$$HOME" LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+		DEB_BUILD_OPTIONS="$$DEB_BUILD_OPTIONS" dpkg-buildpackage -us -uc -b
+	mv build/deb/*.deb build/deb/*.changes build/deb/*.buildinfo dist/
+	rm -rf build/deb
+
+package-test: ## install that package for real and run its whole life; needs root
+	@test -f dist/fall-from-grace_*.deb || $(MAKE) deb
+	tests/package/lifecycle dist/fall-from-grace_*.deb
+
+clean: ## remove all that make has made
+	rm -rf .venv .venv-oldest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
