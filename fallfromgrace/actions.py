@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from fallfromgrace.expression import Sample, value_and_limit
 from fallfromgrace.logs import Log, fields
-from fallfromgrace.rules import SIGNALS, Exec, Signal
+from fallfromgrace.rules import Exec, Signal
 from fallfromgrace.signalling import Pin, pinned
 from fallfromgrace.source import Source
 from fallfromgrace.spawn import Command, QueueFull, Spawner
@@ -23,6 +23,9 @@ _LONGEST_VARIABLE = 8192
 
 # A command that found these would speak to systemd in our name.
 _BETWEEN_SYSTEMD_AND_US = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "JOURNAL_STREAM", "INVOCATION_ID"}
+
+
+_NUMBERS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGSTOP}
 
 
 class Performer:
@@ -39,7 +42,9 @@ class Performer:
             with pinned(verdict.process.id) as pin:
                 read = self._source.reread(verdict.process.id.pid)
                 pin.check()  # else what was just read by number may be somebody else's
-                return self._judge_again(verdict, read, pin, now)
+                if read is None or read[0].id != verdict.process.id or not read[0].alive:
+                    return Outcome(verdict, Result.GONE)
+                return self._judge_again(verdict, *read, pin, now)
         except ProcessLookupError:
             return Outcome(verdict, Result.GONE)
         except PermissionError as error:
@@ -49,28 +54,34 @@ class Performer:
         except OSError as error:
             return Outcome(verdict, Result.FAILED, error.strerror or str(error))
 
-    def _judge_again(self, verdict: Verdict, read: tuple[Process, Sample] | None, pin: Pin, now: float) -> Outcome:
-        if read is None or read[0].id != verdict.process.id or not read[0].alive:
-            return Outcome(verdict, Result.GONE)
-        process, sample = read
+    def _judge_again(self, verdict: Verdict, process: Process, sample: Sample, pin: Pin, now: float) -> Outcome:
         value, limit = value_and_limit(verdict.rule.trigger.condition, sample)
-        fresh = replace(verdict, process=process, sample=sample, value=value, limit=limit)
-        if reason := refutation(verdict, process, sample):
+        descent = verdict.descent._replace(process=process)
+        fresh = replace(verdict, descent=descent, sample=sample, value=value, limit=limit)
+        if reason := refutation(verdict, process, self._root(verdict, process), sample):
             return Outcome(fresh, Result.REFUTED, reason)
         if self.dry_run:
             return Outcome(fresh, Result.DRY_RUN)
         return Outcome(fresh, self._act(fresh, pin, now))
 
+    def _root(self, verdict: Verdict, process: Process) -> Process | None:
+        """What the monitor found, as it is now: the process itself, or the one that it is below."""
+        if not verdict.descent.depth:
+            return process
+        read = self._source.reread(verdict.descent.root.id.pid)
+        return read[0] if read else None
+
     def _act(self, verdict: Verdict, pin: Pin, now: float) -> Result:
         action = verdict.item.action
         if isinstance(action, Signal):
             return _send(action, verdict.process, pin)
-        command = Command(action.command, _environment(verdict, action), _label(verdict, action))
+        whose = verdict.monitor.name
+        command = Command(action.command, whose, _environment(verdict, action), _label(verdict, action))
         return Result.STARTED if self.spawner.start(command, now) else Result.QUEUED
 
 
 def _send(action: Signal, process: Process, pin: Pin) -> Result:
-    pin.send(SIGNALS[action.word])
+    pin.send(_NUMBERS[action.word])
     if action.word == "term" and process.stopped:
         pin.send(signal.SIGCONT)  # a stopped process gets no TERM before it runs again
     return Result.SENT

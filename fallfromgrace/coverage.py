@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fallfromgrace.rules import Monitor
-from fallfromgrace.table import Image, Process, ProcessId, ProcessTable
+from fallfromgrace.table import Descent, Image, Process, ProcessId, ProcessTable
 
 
 class Covered(NamedTuple):
-    """A process that a monitor is about; not `selected` means as a descendant of one that is."""
+    """A process that a monitor is about: one that it selected, or with `children` one below that."""
 
     monitor: Monitor
-    process: Process
-    selected: bool
+    descent: Descent
+
+    @property
+    def process(self) -> Process:
+        return self.descent.process
 
 
 class Coverage:
@@ -49,9 +52,9 @@ class Coverage:
         self, monitor: Monitor, living: Sequence[Process], table: ProcessTable, taken: set[ProcessId]
     ) -> list[Covered]:
         roots = [each for each in living if monitor.name in self._selecting[each.id][1] and each.id not in taken]
-        covered = [Covered(monitor, process, selected=True) for process in roots]
+        covered = [Covered(monitor, Descent(process, process, 0)) for process in roots]
         if monitor.children:
             left_alone = taken.union(process.id for process in roots)
-            below = (each for each in table.descendants(roots) if each.alive and each.id not in left_alone)
-            covered += [Covered(monitor, process, selected=False) for process in below]
+            below = (Covered(monitor, descent) for descent in table.descendants(roots))
+            covered += [each for each in below if each.process.alive and each.process.id not in left_alone]
         return covered

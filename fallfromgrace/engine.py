@@ -1,13 +1,15 @@
 """The engine: a configuration and what a look saw in, verdicts out. It reads no clock and touches no process.
 
-One sweep: `cover(table)` says which processes the monitors are about, the caller measures those, and
-`sweep(...)` says what is to be done. The caller tells with `record` what came of it.
+One sweep: `cover(table)` says which processes the monitors are about, the caller measures those, and `sweep(...)`
+gives verdicts. For each that fires the caller asks `due_at`, since one before it may have used the limit that they
+share, acts, and tells with `record` what came of it. Then `next_look` says when something is due again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from typing import NamedTuple
 
 from fallfromgrace import lifecycle
@@ -34,21 +36,14 @@ class Self(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
-    """What one look comes to; `next_look` is when something may be due again."""
-
-    verdicts: tuple[Verdict, ...]
-    next_look: float
-
-
-@dataclass(frozen=True, slots=True)
 class Adoption:
-    """What a reload changed; `still_stopped` are processes whose stopping rule is gone."""
+    """What a reload changed; `left_behind` are processes that were stopped by a rule which is gone."""
 
     added: int
     removed: int
+    changed: int
     timers_kept: int
-    still_stopped: tuple[ProcessId, ...]
+    left_behind: tuple[ProcessId, ...]
 
 
 class Engine:
@@ -60,6 +55,7 @@ class Engine:
         self._rules: dict[RuleKey, Rule] = {
             (monitor.name, str(rule.trigger)): rule for monitor in config.monitors for rule in monitor.rules
         }
+        self._monitors = {monitor.name: monitor for monitor in config.monitors}
         self.cover = Coverage(config.monitors).of
         self._instances: dict[tuple[RuleKey, ProcessId], Instance] = {}
         self._limits: dict[LimitKey, float] = {}
@@ -75,17 +71,20 @@ class Engine:
         samples: Mapping[ProcessId, Sample],
         own_groups: Collection[int],
         now: float,
-    ) -> Sweep:
+    ) -> tuple[Verdict, ...]:
         """What is to be done; `samples` has no entry for a process that ended, `own_groups` are our commands'."""
         self._forget(table, now)
         looks = [each for each in covered if each.process.id in samples]
         before, self._instances = self._instances, {}
-        verdicts = [
+        judged = [
             verdict for each in looks for verdict in self._judge(each, samples[each.process.id], before, own_groups)
         ]
-        wakes = [now + self.config.settings.interval]
-        timed = self._apply_limits(verdicts, wakes, now)
-        return Sweep(tuple(self._arbitrate(timed)), min(wakes))
+        return tuple(self._arbitrate([self._limited(verdict, now) for verdict in judged]))
+
+    def next_look(self, verdicts: Iterable[Verdict], now: float) -> float:
+        """When to look again: at the interval, or when the limit of something that fires runs out."""
+        due = (self.due_at(verdict) for verdict in verdicts if verdict.kind in (Kind.FIRE, Kind.LIMITED))
+        return min([now + self.config.settings.interval, *(at for at in due if at > now)])
 
     def _forget(self, table: ProcessTable, now: float) -> None:
         """Drop what belongs to processes that ended, and see which stopped ones run again."""
@@ -105,7 +104,7 @@ class Engine:
         own_groups: Collection[int],
     ) -> Iterator[Verdict]:
         """Advance each rule's instance for one process; every action of those that fire, limits not yet asked."""
-        monitor, process, selected = covered
+        monitor, process = covered.monitor, covered.process
         protection = self._protection(process, own_groups)
         for rule in monitor.rules:
             key = (monitor.name, str(rule.trigger)), process.id
@@ -119,7 +118,7 @@ class Engine:
                 continue
             value, limit = value_and_limit(rule.trigger.condition, sample)
             for item in rule.items:
-                yield Verdict(kind, monitor, rule, item, process, selected, sample, value, limit, reason)
+                yield Verdict(kind, monitor, rule, item, covered.descent, sample, value, limit, reason)
 
     def _protection(self, process: Process, own_groups: Collection[int]) -> str:
         """Why a process is never acted upon; empty where it may be."""
@@ -133,44 +132,37 @@ class Engine:
             return "it belongs to another user"
         return ""
 
-    def _apply_limits(self, verdicts: Iterable[Verdict], wakes: list[float], now: float) -> Iterator[Verdict]:
-        """LIMITED for each action that is not due yet, with the time it will be added to `wakes`."""
-        claimed: set[LimitKey] = set()
-        for verdict in verdicts:
-            if verdict.kind is not Kind.FIRE:
-                yield verdict
-                continue
-            key = _limit_key(verdict)
-            due = self._due_at(verdict, key)
-            if due > now:
-                wakes.append(due)
-                yield replace(verdict, kind=Kind.LIMITED, reason="its limit has not run out")
-            elif verdict.item.action.limit is not None and key in claimed:
-                yield replace(verdict, kind=Kind.LIMITED, reason="its limit has just been used")
-            else:
-                claimed.add(key)
-                yield verdict
+    def _limited(self, verdict: Verdict, now: float) -> Verdict:
+        if verdict.kind is not Kind.FIRE or self.due_at(verdict) <= now:
+            return verdict
+        done = self.due_at(verdict) == inf
+        return replace(verdict, kind=Kind.LIMITED, reason="it is done" if done else "its limit has not run out")
 
-    def _due_at(self, verdict: Verdict, key: LimitKey) -> float:
+    def due_at(self, verdict: Verdict) -> float:
+        """When the action of a rule that fires is due, by what was recorded so far; -inf at once."""
         identity = verdict.process.id
         due = lifecycle.due_at(
             verdict.item,
             self._instances[_rule_key(verdict), identity],
-            self._limits.get(key),
+            self._limits.get(_limit_key(verdict)),
             self._clocks.get(identity),
             verdict.process.stopped,
         )
         return max(due, self._retries.get((_rule_key(verdict), verdict.item.key, identity), due))
 
     def _arbitrate(self, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
-        """For each process first what is no signal, then the strongest signal asked for; the others wait."""
+        """First what is no signal; then for each process the strongest signal asked for, while the others wait.
+
+        The deepest processes come first: when its parent ends, a child is no longer below what was found.
+        """
         by_process: dict[ProcessId, list[Verdict]] = {}
         for verdict in verdicts:
-            by_process.setdefault(verdict.process.id, []).append(verdict)
-        for identity, asked in by_process.items():
-            yield from (verdict for verdict in asked if not _wants_signal(verdict))
-            signals = sorted(filter(_wants_signal, asked), key=_strength)
-            for rank, verdict in enumerate(signals):
+            if _wants_signal(verdict):
+                by_process.setdefault(verdict.process.id, []).append(verdict)
+            else:
+                yield verdict
+        for identity, asked in sorted(by_process.items(), key=lambda found: -_depth(found[1])):
+            for rank, verdict in enumerate(sorted(asked, key=_strength)):
                 yield self._shadowed(verdict, identity, rank)
 
     def _shadowed(self, verdict: Verdict, identity: ProcessId, rank: int) -> Verdict:
@@ -181,11 +173,7 @@ class Engine:
         return verdict
 
     def _told_to_end(self, identity: ProcessId) -> bool:
-        return any(
-            instance.firing and instance.terminating
-            for (_, whose), instance in self._instances.items()
-            if whose == identity
-        )
+        return any(instance.terminating for (_, whose), instance in self._instances.items() if whose == identity)
 
     # --- what came of it ---
 
@@ -208,27 +196,36 @@ class Engine:
 
     def adopt(self, previous: Engine, now: float) -> Adoption:
         """Take over what a previous configuration's engine remembers of rules and actions that are still there."""
-        keys = {(monitor.name, item.key): item for monitor in self.config.monitors for item in _items(monitor)}
+        actions = {
+            (monitor.name, item.key): item.action for monitor in self.config.monitors for item in _items(monitor)
+        }
         self._instances = {
-            (rule, identity): replace(instance, done=instance.done & {item.key for item in self._rules[rule].items})
+            (rule, identity): lifecycle.carried(instance, self._rules[rule].items)
             for (rule, identity), instance in previous._instances.items()
             if rule in self._rules
         }
-        self._limits = {key: at for key, at in previous._limits.items() if key[:2] in keys}
+        self._limits = {key: at for key, at in previous._limits.items() if key[:2] in actions}
         self._clocks = dict(previous._clocks)
-        armed = sum(at + (keys[key[:2]].action.limit or 0) > now for key, at in self._limits.items())
+        stopping = {identity: actions.get(clock.stopped_by) for identity, clock in self._clocks.items()}
+        used = [(at, actions[key[:2]]) for key, at in self._limits.items()]
+        running = {identity: now if clock.since is None else clock.since for identity, clock in self._clocks.items()}
+        used += [(running[identity], action) for identity, action in stopping.items() if action]
         return Adoption(
             added=len(self._rules.keys() - previous._rules.keys()),
             removed=len(previous._rules.keys() - self._rules.keys()),
-            timers_kept=armed + sum(clock.stopped_by in keys for clock in self._clocks.values()),
-            still_stopped=tuple(
-                i for i, clock in self._clocks.items() if clock.since is None and clock.stopped_by not in keys
-            ),
+            changed=sum(self._is_changed(rule, previous) for rule in self._rules.keys() & previous._rules.keys()),
+            timers_kept=sum(at + (action.limit or 0) > now for at, action in used),
+            left_behind=tuple(identity for identity, action in stopping.items() if action is None),
         )
 
-    def stopped(self) -> tuple[ProcessId, ...]:
-        """The processes that a rule stopped and that the last look saw stopped still."""
-        return tuple(identity for identity, clock in self._clocks.items() if clock.since is None)
+    def _is_changed(self, rule: RuleKey, previous: Engine) -> bool:
+        """Whether a rule that stays does something else, or for other processes."""
+        ours, theirs = self._monitors[rule[0]], previous._monitors[rule[0]]
+        return (self._rules[rule].items, ours.selection) != (previous._rules[rule].items, theirs.selection)
+
+    def ever_stopped(self) -> tuple[ProcessId, ...]:
+        """The processes that a rule has stopped, and that had not ended at the last look."""
+        return tuple(self._clocks)
 
 
 def _items(monitor: Monitor) -> Iterator[Item]:
@@ -247,6 +244,10 @@ def _limit_key(verdict: Verdict) -> LimitKey:
 
 def _wants_signal(verdict: Verdict) -> bool:
     return verdict.kind is Kind.FIRE and isinstance(verdict.item.action, Signal)
+
+
+def _depth(verdicts: Iterable[Verdict]) -> int:
+    return max(verdict.descent.depth for verdict in verdicts)
 
 
 def _strength(verdict: Verdict) -> int:

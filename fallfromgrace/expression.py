@@ -152,26 +152,22 @@ def value_of(operand: Operand, sample: Sample) -> float | None:
     return operand.value if isinstance(operand, Quantity) else sample.get(operand.name)
 
 
-def comparisons(condition: Condition) -> tuple[Comparison, ...]:
-    """Every comparison of a condition, from left to right."""
-    if isinstance(condition, Comparison):
-        return (condition,)
-    return tuple(found for part in _parts(condition) for found in comparisons(part))
-
-
-def metrics(condition: Condition) -> frozenset[str]:
-    """The names of all that a condition measures."""
-    sides = (side for found in comparisons(condition) for side in (found.left, found.right))
-    return frozenset(side.name for side in sides if isinstance(side, Metric))
-
-
 def value_and_limit(condition: Condition, sample: Sample) -> tuple[str, str]:
-    """What to tell people: the value and the limit of the first comparison that holds, such as `912m`, `900m`."""
-    found = comparisons(condition)
-    told = next((each for each in found if _compare(each, sample)), found[0])
+    """What to tell people: the value and the limit of the comparison that decides, such as `912m`, `900m`."""
+    told = _deciding(condition, sample, evaluate(condition, sample) is not False)
     sides = (told.left, told.right) if isinstance(told.left, Metric) else (told.right, told.left)
     value, limit = (value_of(side, sample) for side in sides)
     return _human(value), _human(limit)
+
+
+def _deciding(condition: Condition, sample: Sample, truth: bool) -> Comparison:
+    """The first comparison that makes a condition what it is."""
+    if isinstance(condition, Comparison):
+        return condition
+    if isinstance(condition, Not):
+        return _deciding(condition.part, sample, not truth)
+    parts = [part for part in condition.parts if evaluate(part, sample) is truth] or condition.parts
+    return _deciding(parts[0], sample, truth)
 
 
 def _human(size: float | None) -> str:

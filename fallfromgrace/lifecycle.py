@@ -5,6 +5,7 @@ Everything here is a pure function of values; times are seconds of one monotonic
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 from math import inf
@@ -42,8 +43,18 @@ def advance(instance: Instance, holds: bool | None) -> Instance:
 
 def delivered(instance: Instance, item: Item) -> Instance:
     """The instance after one of its actions was carried out."""
-    ends = isinstance(item.action, Signal) and item.action.word in TERMINATING
-    return replace(instance, done=instance.done | {item.key}, terminating=instance.terminating or ends)
+    return replace(instance, done=instance.done | {item.key}, terminating=instance.terminating or ends(item))
+
+
+def ends(item: Item) -> bool:
+    """Whether an action is a signal that ends a process."""
+    return isinstance(item.action, Signal) and item.action.word in TERMINATING
+
+
+def carried(instance: Instance, items: Iterable[Item]) -> Instance:
+    """The instance under a new configuration of its rule: what it has done of what is still to be done."""
+    kept = [item for item in items if item.key in instance.done]
+    return replace(instance, done=frozenset(item.key for item in kept), terminating=any(map(ends, kept)))
 
 
 class RunningClock(NamedTuple):

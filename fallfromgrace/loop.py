@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from fallfromgrace import __version__
 from fallfromgrace.actions import Performer
@@ -15,7 +16,8 @@ from fallfromgrace.logs import ERROR, INFO, Log
 from fallfromgrace.report import Reporter
 from fallfromgrace.rules import Config
 from fallfromgrace.source import Source
-from fallfromgrace.verdict import Kind
+from fallfromgrace.table import ProcessId
+from fallfromgrace.verdict import Kind, Outcome, Result, Verdict
 
 _ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
 # What the loop sleeps on. They stay blocked and are taken one by one while it waits: no handler ever runs, so a
@@ -79,7 +81,7 @@ class Loop:
         while not (asked := self._wait(next_look)) & _ENDING:
             if signal.SIGHUP in asked and self._reload_at is None:
                 self._reload_at = max(self._clock(), self._reloaded_at + _RELOAD_SECONDS)
-            self._performer.spawner.tend(self._clock())
+            self._tend()
             if self._reload_at is not None and self._clock() >= self._reload_at:
                 self._reload()
                 next_look = self._clock()
@@ -115,43 +117,68 @@ class Loop:
 
     def _look(self) -> float:
         """Look at everything once and act; when to look again."""
+        now = self._clock()
+        with self._surviving("a look"):
+            return self._sweep(now)
+        return now + self._engine.config.settings.interval
+
+    @contextlib.contextmanager
+    def _surviving(self, what: str) -> Iterator[None]:
+        """The one place that catches everything: whatever went wrong once, the next look is still owed."""
         try:
-            return self._sweep()
-        except Exception:  # noqa: BLE001 - whatever went wrong in one look, the next one is still owed
-            self._log.write(ERROR, "a look failed; please report this:")
+            yield
+        except Exception:  # noqa: BLE001 - see above
+            self._log.write(ERROR, f"{what} failed; please report this:")
             for line in traceback.format_exc().splitlines():
                 self._log.write(ERROR, line)
-            return self._clock() + self._engine.config.settings.interval
 
-    def _sweep(self) -> float:
-        now = self._clock()
+    def _sweep(self, now: float) -> float:
         table = self._source.look(now)
         covered = self._engine.cover(table)
         samples = self._source.measure({each.process.id for each in covered})
-        sweep = self._engine.sweep(table, covered, samples, self._performer.spawner.groups, now)
+        verdicts = self._engine.sweep(table, covered, samples, self._performer.spawner.groups, now)
         self._reporter.forget(table)
-        for verdict in sweep.verdicts:
+        for verdict in verdicts:
             self._reporter.verdict(verdict)
-            if verdict.kind is Kind.FIRE:
-                outcome = self._performer.perform(verdict, self._clock())
-                self._engine.record(outcome, self._clock())
-                self._reporter.outcome(outcome)
-        return sweep.next_look
+            if verdict.kind is Kind.FIRE and self._engine.due_at(verdict) <= now:
+                self._perform(verdict, now)
+        return self._engine.next_look(verdicts, now)
+
+    def _perform(self, verdict: Verdict, now: float) -> None:
+        outcome = Outcome(verdict, Result.FAILED, "a fault of fall-from-grace")
+        with self._surviving("an action"):
+            outcome = self._performer.perform(verdict, self._clock())
+        self._engine.record(outcome, now)
+        self._reporter.outcome(outcome)
+
+    def _tend(self) -> None:
+        with self._surviving("tending commands"):
+            self._performer.spawner.tend(self._clock())
 
     def _reload(self) -> None:
         """Take up a new configuration whole, or keep the old one."""
         self._reload_at, self._reloaded_at = None, self._clock()
         self._notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        with self._surviving("the reload"):
+            self._take_up()
+        self._notify("READY=1")
+
+    def _take_up(self) -> None:
         try:
             config = self._load()
         except ConfigError as error:
             self._reporter.refused(error)
-        else:
-            engine = Engine(config, self._myself)
-            adoption = engine.adopt(self._engine, self._clock())
-            self._engine = engine
-            self._reporter.reloaded(config, adoption)
-        self._notify("READY=1")
+            return
+        engine = Engine(config, self._myself)
+        adoption = engine.adopt(self._engine, self._clock())
+        self._engine = engine
+        self._reporter.reloaded(config, adoption)
+        self._reporter.left_stopped(self._still_stopped(adoption.left_behind), "by a rule that is gone")
+
+    def _still_stopped(self, identities: Iterable[ProcessId]) -> list[int]:
+        """The pids of those that are stopped this moment."""
+        read = ((identity, self._source.reread(identity.pid)) for identity in identities)
+        return [identity.pid for identity, found in read if found and found[0].id == identity and found[0].stopped]
 
     def _leave(self) -> int:
         """Let commands that are about to end do so, say what stays behind, and go."""
@@ -161,7 +188,7 @@ class Loop:
         while spawner.busy and (left := deadline - self._clock()) > 0:
             if (info := signal.sigtimedwait(_AWAITED, min(left, _DRAIN_SECONDS))) and info.si_signo in _ENDING:
                 break
-            spawner.tend(self._clock())
-        self._reporter.left_stopped(self._engine.stopped(), "by a rule")
-        self._log.write(INFO, "ended" + (f", {spawner.busy} commands left running" if spawner.busy else ""))
+            self._tend()
+        self._reporter.left_stopped(self._still_stopped(self._engine.ever_stopped()), "by a rule")
+        self._log.write(INFO, "ended" + spawner.leftovers)
         return 0

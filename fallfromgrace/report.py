@@ -5,7 +5,7 @@ from __future__ import annotations
 from fallfromgrace.engine import Adoption
 from fallfromgrace.errors import ConfigError
 from fallfromgrace.logs import ERROR, INFO, NOTICE, WARNING, Log, outcome_line, verdict_line
-from fallfromgrace.rules import Config
+from fallfromgrace.rules import Config, counted
 from fallfromgrace.table import ProcessId, ProcessTable
 from fallfromgrace.verdict import Kind, Outcome, Verdict
 
@@ -20,9 +20,11 @@ class Reporter:
         self._said: dict[_Subject, str] = {}
 
     def verdict(self, verdict: Verdict) -> None:
-        """Say why nothing is done, once for each rule and process."""
-        if verdict.kind in (Kind.PROTECTED, Kind.UNKNOWN) and self._is_news(verdict, "", verdict.reason):
-            self._log.write(*verdict_line(verdict))
+        """Say why nothing is done, once for each rule and process; what only waits, once for each action."""
+        if verdict.kind is not Kind.FIRE:
+            item = "" if verdict.kind in (Kind.PROTECTED, Kind.UNKNOWN) else f"{verdict.item.key} waits"
+            if self._is_news(verdict, item, verdict.reason):
+                self._log.write(*verdict_line(verdict))
 
     def outcome(self, outcome: Outcome) -> None:
         """Say what was done; what keeps failing in the same way, only the first time."""
@@ -41,34 +43,25 @@ class Reporter:
 
     def started(self, config: Config, version: str, *, dry_run: bool) -> None:
         """The first line of every run."""
-        what = f"{_count(config)}, interval {config.settings.interval:g}s"
+        what = f"{config.summary}, interval {config.settings.interval:g}s"
         mode = "; dry run: nothing is acted upon" if dry_run else ""
         self._log.write(INFO, f"started, version {version}: {what}{mode}")
 
     def reloaded(self, config: Config, adoption: Adoption) -> None:
         """What a new configuration changed."""
-        change = f"+{adoption.added} rules, -{adoption.removed}, {adoption.timers_kept} armed timers kept"
-        self._log.write(NOTICE, f"configuration reloaded: {_count(config)}; {change}")
-        self.left_stopped(adoption.still_stopped, "by a rule that is gone")
+        change = f"+{adoption.added} rules, -{adoption.removed}, {adoption.changed} changed"
+        change += f", {adoption.timers_kept} armed timers kept"
+        self._log.write(NOTICE, f"configuration reloaded: {config.summary}; {change}")
 
     def refused(self, error: ConfigError) -> None:
         """Every problem of a configuration that is not used."""
         count = len(error.problems)
-        self._log.write(ERROR, f"configuration not reloaded, the old one stays in force: {_plural(count, 'problem')}")
+        self._log.write(ERROR, f"configuration not reloaded, the old one stays in force: {counted(count, 'problem')}")
         for problem in error.problems:
             self._log.write(ERROR, problem.headline)
 
-    def left_stopped(self, identities: tuple[ProcessId, ...], how: str) -> None:
+    def left_stopped(self, stopped: list[int], how: str) -> None:
         """Processes that stay stopped until somebody continues them."""
-        if identities:
-            pids = " ".join(str(identity.pid) for identity in identities)
+        if stopped:
+            pids = " ".join(map(str, stopped))
             self._log.write(WARNING, f"still stopped {how}: {pids}; continue them with kill -CONT {pids}")
-
-
-def _count(config: Config) -> str:
-    rules = sum(len(monitor.rules) for monitor in config.monitors)
-    return f"{_plural(len(config.monitors), 'monitor')}, {_plural(rules, 'rule')}"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

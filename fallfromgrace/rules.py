@@ -9,14 +9,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from signal import Signals
 
 from fallfromgrace.expression import Trigger
 from fallfromgrace.table import Image
 from fallfromgrace.units import format_duration
 
 # The words for signals, the strongest first: of several asked for at once only that one is sent.
-SIGNALS = {"kill": Signals.SIGKILL, "term": Signals.SIGTERM, "stop": Signals.SIGSTOP}
+SIGNALS = ("kill", "term", "stop")
 TERMINATING = frozenset({"kill", "term"})
 
 
@@ -38,8 +37,13 @@ class Exec:
     command: str
     limit: float | None = None
 
+    @property
+    def verb(self) -> str:
+        """The action without its command."""
+        return f"exec{_at(self.limit)}"
+
     def __str__(self) -> str:
-        return f"exec{_at(self.limit)} {self.command}"
+        return f"{self.verb} {self.command}"
 
 
 Action = Signal | Exec
@@ -76,6 +80,11 @@ class Monitor:
     children: bool = False
     final: bool = False
 
+    @property
+    def selection(self) -> tuple[str, bool, bool]:
+        """All that says which processes the monitor is about."""
+        return self.cmdline.pattern, self.children, self.final
+
     def selects(self, image: Image) -> bool:
         """Whether the monitor is about processes that run this; its descendants come besides."""
         return self.cmdline.search(image.cmdline) is not None
@@ -94,6 +103,17 @@ class Config:
 
     settings: Settings
     monitors: tuple[Monitor, ...]
+
+    @property
+    def summary(self) -> str:
+        """How much there is, such as `2 monitors, 3 rules`."""
+        rules = sum(len(monitor.rules) for monitor in self.monitors)
+        return f"{counted(len(self.monitors), 'monitor')}, {counted(rules, 'rule')}"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 rule`, `2 rules`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def make_rules(written: Iterable[tuple[str, Trigger, Iterable[Action]]]) -> tuple[Rule, ...]:

@@ -40,6 +40,14 @@ class Process(NamedTuple):
         return self.state not in "ZX"
 
 
+class Descent(NamedTuple):
+    """A process, and the root that it is `depth` levels below; 0 is the root itself."""
+
+    process: Process
+    root: Process
+    depth: int
+
+
 class ProcessTable:
     """All processes that one look saw, kernel threads left out."""
 
@@ -67,18 +75,18 @@ class ProcessTable:
             children.setdefault(process.ppid, []).append(process)
         return children
 
-    def descendants(self, roots: Iterable[Process]) -> Iterator[Process]:
+    def descendants(self, roots: Iterable[Process]) -> Iterator[Descent]:
         """Everything below the roots, each once, the roots themselves not unless one is below another.
 
         A table is read over some milliseconds in which pids change hands, so that it may hold a cycle or a child
         older than its parent; the first is cut, the second is no child.
         """
-        pending = list(roots)
+        pending = [Descent(root, root, 0) for root in roots]
         seen: set[int] = set()
         while pending:
-            parent = pending.pop()
+            parent, root, depth = pending.pop()
             for child in self._children.get(parent.id.pid, ()):
                 if child.id.pid not in seen and child.id.start >= parent.id.start:
                     seen.add(child.id.pid)
-                    pending.append(child)
-                    yield child
+                    pending.append(Descent(child, root, depth + 1))
+                    yield pending[-1]

@@ -7,7 +7,7 @@ from enum import Enum
 
 from fallfromgrace.expression import Sample, evaluate
 from fallfromgrace.rules import Item, Monitor, Rule
-from fallfromgrace.table import Process
+from fallfromgrace.table import Descent, Process
 
 
 class Kind(Enum):
@@ -45,20 +45,23 @@ _DELIVERED = frozenset({Result.SENT, Result.STARTED, Result.QUEUED, Result.DRY_R
 class Verdict:
     """One action of one rule for one process, and what is to become of it.
 
-    `selected` tells whether the monitor found the process itself, or covers it as a descendant. `value` and `limit`
-    are for people. `reason` says why nothing is done, where that is so.
+    `descent` has the process, and the one above it that the monitor selected. `value` and `limit` are for people.
+    `reason` says why nothing is done, where that is so.
     """
 
     kind: Kind
     monitor: Monitor
     rule: Rule
     item: Item
-    process: Process
-    selected: bool
+    descent: Descent
     sample: Sample
     value: str
     limit: str
     reason: str = ""
+
+    @property
+    def process(self) -> Process:
+        return self.descent.process
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +73,17 @@ class Outcome:
     detail: str = ""
 
 
-def refutation(verdict: Verdict, process: Process, sample: Sample) -> str:
-    """Why a verdict no longer stands, given what was read anew just before acting; empty where it still does."""
-    if process.id != verdict.process.id or not process.alive:
-        return "ended"
-    if verdict.selected and not verdict.monitor.selects(process.image):
-        return "it runs something else now"
-    if not verdict.selected and process.ppid != verdict.process.ppid:
-        return "it is no longer a child of what was found"
+def refutation(verdict: Verdict, process: Process, root: Process | None, sample: Sample) -> str:
+    """Why a verdict no longer stands, given what was read anew just before acting; empty where it still does.
+
+    `process` and `root` are those of the verdict's descent; `root` is None where it has ended.
+    """
+    if root is None or root.id != verdict.descent.root.id:
+        return "what it was found by has ended"
+    if verdict.descent.depth and process.ppid != verdict.process.ppid:
+        return "it is no longer a child of what it was found below"
+    if not verdict.monitor.selects(root.image):
+        return "what it was found by runs something else now"
     if evaluate(verdict.rule.trigger.condition, sample) is not True:
         return "the condition no longer holds"
     return ""

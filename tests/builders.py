@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from fallfromgrace.engine import Engine, Self
 from fallfromgrace.expression import Sample
 from fallfromgrace.grammar import parse_action, parse_trigger
 from fallfromgrace.rules import Config, Monitor, Settings, make_rules
-from fallfromgrace.table import Image, Process, ProcessId, ProcessTable
+from fallfromgrace.table import Descent, Image, Process, ProcessId, ProcessTable
 from fallfromgrace.verdict import Kind, Outcome, Result, Verdict
 
 MIB = 1 << 20
@@ -64,8 +65,7 @@ def verdict(action: str = "term", trigger: str = "rmem > 100m", **other: Any) ->
         monitor=whose,
         rule=whose.rules[0],
         item=whose.rules[0].items[0],
-        process=target,
-        selected=other.get("selected", True),
+        descent=Descent(target, other.get("root", target), other.get("depth", 0)),
         sample=other.get("sample", {"rmem": 200 * MIB, "vmem": 300 * MIB}),
         value=other.get("value", "200m"),
         limit=other.get("limit", "100m"),
@@ -88,18 +88,24 @@ class Life:
         seen = list(seen)
         looked_at = table(*(each for each, _ in seen))
         samples = {each.id: _sample(sample) for each, sample in seen if sample is not None}
-        sweep = self.engine.sweep(looked_at, self.engine.cover(looked_at), samples, frozenset(own_groups), now)
-        self.next_look = sweep.next_look
-        return list(sweep.verdicts)
+        covered = self.engine.cover(looked_at)
+        return list(self.engine.sweep(looked_at, covered, samples, frozenset(own_groups), now))
 
     def look(
-        self, now: float, *seen: tuple[Process, Sample | float | None], result: Result = Result.SENT
+        self,
+        now: float,
+        *seen: tuple[Process, Sample | float | None],
+        result: Result = Result.SENT,
+        results: Mapping[int, Result] = MappingProxyType({}),
     ) -> list[tuple[int, str]]:
-        """(pid, action) of everything that was done at this look."""
-        fired = [verdict for verdict in self.sweep(now, seen) if verdict.kind is Kind.FIRE]
-        for each in fired:
-            self.engine.record(Outcome(each, result), now)
-        return [(each.process.id.pid, str(each.item.action)) for each in fired]
+        """(pid, action) of everything that was tried at this look; what came of it is `result`, or by pid."""
+        verdicts, done = self.sweep(now, seen), []
+        for each in verdicts:
+            if each.kind is Kind.FIRE and self.engine.due_at(each) <= now:
+                self.engine.record(Outcome(each, results.get(each.process.id.pid, result)), now)
+                done.append((each.process.id.pid, str(each.item.action)))
+        self.next_look = self.engine.next_look(verdicts, now)
+        return done
 
     def reload(self, now: float, *monitors: Monitor) -> Any:
         previous, self.engine = self.engine, Engine(config(*monitors), self.myself)

@@ -7,7 +7,7 @@ import pytest
 from fallfromgrace import actions
 from fallfromgrace.actions import Performer
 from fallfromgrace.source import PsutilSource
-from fallfromgrace.table import Process, ProcessId
+from fallfromgrace.table import Descent, Process, ProcessId
 from fallfromgrace.verdict import Outcome, Result
 from tests.builders import MIB, Lines, process, verdict
 from tests.victims import marker, state, until, victim
@@ -75,7 +75,8 @@ def test_an_innocent_with_the_pid_of_the_decided_one_is_not_signalled():
     with victim(marker()) as innocent:
         decided = about(innocent, "kill")
         earlier = ProcessId(innocent.pid, decided.process.id.start - 1)
-        outcome = performer().perform(replace(decided, process=decided.process._replace(id=earlier)), 0.0)
+        before = decided.process._replace(id=earlier)
+        outcome = performer().perform(replace(decided, descent=Descent(before, before, 0)), 0.0)
         assert outcome.result is Result.GONE
         assert state(innocent.pid) in "SR"
 
@@ -90,14 +91,17 @@ def test_what_was_read_by_number_counts_only_if_the_pin_still_holds():
             hog.process.wait()
             return answer
 
-    with victim(marker()) as hog:
-        assert performer(Swapping()).perform(about(hog), 0.0).result is Result.GONE
+    for action in ("term", "exec true"):
+        with victim(marker()) as hog:
+            edge = performer(Swapping())
+            assert edge.perform(about(hog, action), 0.0).result is Result.GONE
+            assert not edge.spawner.busy
 
 
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"cmdline": "something else"}, "it runs something else now"),
+        ({"cmdline": "something else"}, "what it was found by runs something else now"),
         ({"rmem": 1}, "the condition no longer holds"),
     ],
 )
@@ -193,8 +197,6 @@ def test_a_command_is_started_for_a_real_process_and_told_about_it(tmp_path):
         assert outcome.result is Result.STARTED
         until(lambda: (edge.spawner.tend(0.0), not edge.spawner.busy)[1])
         assert told.read_text() == f"m {hog.pid} {actions._owner(os.geteuid())}\n"
-        for pipe in edge.spawner._pipes:
-            os.close(pipe.descriptor)
 
 
 def test_a_full_queue_is_a_failure_that_says_so(monkeypatch):

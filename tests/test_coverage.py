@@ -8,7 +8,9 @@ NOTHING = {"rmem > 1": "term"}
 
 
 def covered(looked_at, *monitors):
-    return [(each.monitor.name, each.process.id.pid, each.selected) for each in Coverage(monitors).of(looked_at)]
+    return [
+        (each.monitor.name, each.process.id.pid, not each.descent.depth) for each in Coverage(monitors).of(looked_at)
+    ]
 
 
 def test_a_regex_is_searched_anywhere_in_the_command_line():

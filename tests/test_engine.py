@@ -58,6 +58,12 @@ def test_what_was_not_delivered_uses_no_limit_and_is_tried_again_after_an_interv
     assert life.look(20, (HOG, 600)) == []
 
 
+def test_a_decoy_that_is_refuted_does_not_shield_a_hog():
+    life = Life(monitor({"rmem > 500m": "exec @ 1h x"}))
+    look = life.look(0, (HOG, 600), (process(200), 600), (process(300), 600), results={100: Result.REFUTED})
+    assert look == [(100, "exec @ 1h x"), (200, "exec @ 1h x")]
+
+
 @pytest.mark.parametrize("result", [Result.GONE, Result.REFUTED])
 def test_what_turned_out_to_be_needless_uses_no_limit_either(result):
     life = Life(monitor({"rmem > 500m": "exec @ 1h x"}))
@@ -151,6 +157,14 @@ def test_rules_apply_to_each_descendant_on_its_own():
     assert life.look(0, *family) == [(101, "term")]
 
 
+def test_the_deepest_are_signalled_first_since_children_of_the_ended_are_nobodys():
+    life = Life(monitor({"rmem > 500m": ["exec x", "term"]}, children=True))
+    family = (HOG, 600), (process(101, "x", ppid=100), 600), (process(102, "y", ppid=101), 600)
+    acted = life.look(0, *family)
+    assert [pid for pid, action in acted if action == "term"] == [102, 101, 100]
+    assert acted[0] == (100, "exec x")  # what is no signal in the order of the file
+
+
 @pytest.mark.parametrize(
     ("target", "own_groups", "only_uid", "reason"),
     [
@@ -182,8 +196,22 @@ def test_the_next_look_is_at_the_interval_or_when_a_limit_runs_out():
     life.look(0, (HOG, 400))
     assert life.next_look == 10
     life.look(10, (HOG, 600))
+    assert life.next_look == 13
     life.look(11, (HOG, 600))
     assert life.next_look == 13
+
+
+def test_the_next_look_is_when_the_limit_that_another_process_used_runs_out():
+    life = Life(monitor({"rmem > 500m": "exec @ 3s x"}), interval=10)
+    assert life.look(0, (HOG, 600), (process(200), 600)) == [(100, "exec @ 3s x")]
+    assert life.next_look == 3
+
+
+@pytest.mark.parametrize(("action", "result"), [("term", Result.SENT), ("term @ 1h", Result.FAILED)])
+def test_nothing_is_looked_at_sooner_for_what_is_done_or_has_failed(action, result):
+    life = Life(monitor({"rmem > 500m": action}), interval=10)
+    life.look(0, (HOG, 600), result=result)
+    assert life.next_look == 10
 
 
 # --- reload ---
@@ -213,12 +241,48 @@ def test_the_running_clock_survives_a_reload():
     assert played(life, [(20, (HOG, 700)), (600, (HOG, 700))]) == [[], [(100, "stop @ 10m")]]
 
 
-def test_a_reload_tells_who_stays_stopped_by_a_rule_that_is_gone():
+def test_a_reload_tells_who_was_stopped_by_a_rule_that_is_gone():
     life = Life(monitor({"rmem > 500m": "stop @ 10m"}))
     life.look(0, (HOG, 700))
+    assert life.engine.ever_stopped() == (ProcessId(100, 100),)  # also before it was seen stopped
     life.look(10, (STOPPED, 700))
-    assert life.engine.stopped() == (ProcessId(100, 100),)
-    assert life.reload(20, monitor({"rmem > 500m": "term"})).still_stopped == (ProcessId(100, 100),)
+    assert life.reload(20, monitor({"rmem > 600m": "stop @ 10m"})).left_behind == ()
+    assert life.reload(20, monitor({"rmem > 500m": "term"})).left_behind == (ProcessId(100, 100),)
+
+
+def test_a_reload_drops_the_limits_of_actions_that_are_gone():
+    life = Life(monitor({"rmem > 500m": ["exec @ 1h x", "term @ 1h"]}))
+    life.look(0, (HOG, 700))
+    assert life.reload(10, monitor({"rmem > 500m": "exec @ 1h y"})).timers_kept == 0
+    assert life.engine._limits == {}
+
+
+def test_a_reload_counts_only_timers_that_have_not_run_out():
+    life = Life(monitor({"rmem > 500m": ["exec @ 1m x", "stop @ 1m"]}))
+    life.look(0, (HOG, 700))
+    assert life.reload(30, monitor({"rmem > 500m": ["exec @ 1m x", "stop @ 1m"]})).timers_kept == 2
+    assert life.reload(90, monitor({"rmem > 500m": ["exec @ 1m x", "stop @ 1m"]})).timers_kept == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "count"),
+    [
+        (monitor({"rmem > 512000k": "TERM"}), 0),
+        (monitor({"rmem > 500m": "kill"}), 1),
+        (monitor({"rmem > 500m": "term"}, children=True), 1),
+        (monitor({"rmem > 500m": "term"}, cmdline="pig"), 1),
+    ],
+)
+def test_a_reload_counts_rules_that_do_something_else_or_for_others(changed, count):
+    life = Life(monitor({"rmem > 500m": "term"}))
+    assert life.reload(0, changed).changed == count
+
+
+def test_a_process_may_be_stopped_again_when_the_rule_that_told_it_to_end_no_longer_does():
+    life = Life(monitor({"rmem > 500m": "term"}))
+    life.look(0, (HOG, 700))
+    life.reload(10, monitor({"rmem > 500m": "stop @ 10m"}))
+    assert life.look(20, (HOG, 700)) == [(100, "stop @ 10m")]
 
 
 def test_nothing_is_remembered_of_processes_that_ended():
@@ -233,4 +297,4 @@ def test_nothing_is_remembered_of_processes_that_ended():
 def test_a_verdict_says_value_and_limit_for_people():
     life = Life(monitor({"rmem > 900m": "term"}))
     [found] = life.sweep(0, [(HOG, {"rmem": 912 * MIB})])
-    assert (found.value, found.limit, found.selected) == ("912m", "900m", True)
+    assert (found.value, found.limit, found.descent) == ("912m", "900m", (HOG, HOG, 0))

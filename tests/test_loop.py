@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections import deque
+from itertools import pairwise
 
 import pytest
 
@@ -11,9 +12,10 @@ from fallfromgrace import loop
 from fallfromgrace.actions import Performer
 from fallfromgrace.engine import Self
 from fallfromgrace.errors import ConfigError, Problem
-from fallfromgrace.logs import ERROR
+from fallfromgrace.logs import DEBUG, ERROR
 from fallfromgrace.loop import Loop
 from fallfromgrace.spawn import Command
+from fallfromgrace.verdict import Outcome, Result
 from tests.builders import MIB, Lines, config, monitor, process, table
 
 ASKED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGIO}
@@ -89,7 +91,7 @@ def test_what_fires_is_performed_and_told(monkeypatch):
     monkeypatch.setattr("fallfromgrace.actions.pinned", _held)
     log = Lines()
     made(Script(nothing, nothing), log).run()
-    assert [line.split("cmdline")[0] for _, line in log if line.startswith("monitor=")] == [
+    assert [line.split("cmdline")[0] for priority, line in log if line.startswith("monitor=") and priority < DEBUG] == [
         'monitor=m pid=100 rule="rmem > 500m" value=600m action=exec command=x result=dry-run '
     ]
 
@@ -112,7 +114,7 @@ def test_a_hup_takes_up_a_new_configuration_and_looks_at_once():
     log, source, told = Lines(), Script(hup), []
     changed = config(monitor({"rmem > 600m": "exec x", "vmem > 1": "term"}), interval=3600)
     made(source, log, load=lambda: changed, told=told, interval=3600).run()
-    assert "configuration reloaded: 1 monitor, 2 rules; +2 rules, -1, 0 armed timers kept" in log.text()
+    assert "configuration reloaded: 1 monitor, 2 rules; +2 rules, -1, 0 changed, 0 armed timers kept" in log.text()
     assert source.looks == 2
     assert [word.partition("\n")[0] for word in told] == ["ready", "RELOADING=1", "READY=1", "STOPPING=1"]
 
@@ -166,6 +168,80 @@ def test_a_look_that_fails_is_told_and_the_next_is_made():
     assert (ERROR, "RuntimeError: unheard of") in log
 
 
+def test_an_action_that_fails_oddly_is_told_and_costs_the_others_nothing():
+    log, source = Lines(), Script(nothing)
+    running = made(source, log, monitors=[monitor({"rmem > 500m": ["exec bad", "exec good"]})])
+    performed = []
+
+    def perform(verdict, now):
+        performed.append(str(verdict.item.action))
+        if "bad" in performed[-1]:
+            raise RuntimeError("unheard of")
+        return Outcome(verdict, Result.STARTED)
+
+    running._performer.perform = perform
+    running.run()
+    assert performed[:2] == ["exec bad", "exec good"]
+    assert (ERROR, "an action failed; please report this:") in log
+    assert "result=failed" in log.text()
+
+
+def test_a_configuration_that_cannot_be_read_for_an_unknown_reason_leaves_the_old_one_in_force():
+    def odd():
+        raise RuntimeError("unheard of")
+
+    log, source = Lines(), Script(hup, nothing)
+    assert made(source, log, load=odd).run() == 0
+    assert (ERROR, "the reload failed; please report this:") in log
+    assert source.looks >= 3
+
+
+def test_who_was_stopped_is_told_at_the_end_also_right_after_the_stop(monkeypatch):
+    log, source = Lines(), Script(nothing)
+    running = made(source, log, monitors=[monitor({"rmem > 500m": "stop @ 10m"})], interval=3600)
+
+    def perform(verdict, now):
+        source.hog = source.hog._replace(state="T")
+        os.kill(os.getpid(), signal.SIGTERM)
+        return Outcome(verdict, Result.SENT)
+
+    running._performer.perform = perform
+    running.run()
+    assert "still stopped by a rule: 100; continue them with kill -CONT 100" in log.text()
+
+
+def test_an_action_that_repeats_sooner_than_the_interval_is_not_kept_waiting_for_it():
+    log, times = Lines(), []
+    source = Script(*[nothing] * 3)
+    running = made(source, log, monitors=[monitor({"rmem > 500m": "exec @ 0.05s x"})], interval=3600)
+
+    def perform(verdict, now):
+        times.append(now)
+        return Outcome(verdict, Result.STARTED)
+
+    running._performer.perform = perform
+    running.run()
+    assert len(times) == 4
+    assert all(0.045 <= later - sooner < 1 for sooner, later in pairwise(times))
+
+
+def test_nothing_is_remembered_of_what_was_said_of_those_who_ended(monkeypatch):
+    log, source = Lines(), Script(nothing, lambda: setattr(source, "hog", process(200, "vi")), nothing)
+    running = made(source, log)
+    running.run()
+    assert not running._reporter._said
+
+
+def test_a_look_that_keeps_failing_is_tried_once_an_interval():
+    def fail():
+        raise RuntimeError("unheard of")
+
+    source = Script(*[fail] * 3)
+    began = time.monotonic()
+    made(source, Lines(), interval=0.1).run()
+    assert time.monotonic() - began >= 0.3
+
+
 def test_commands_are_tended_between_looks():
     """One wait serves signals, looks and outputs: a command that ends is noticed long before the next look."""
     log = Lines()
@@ -178,7 +254,7 @@ def test_commands_are_tended_between_looks():
         if "status=0" in log.text():
             os.kill(os.getpid(), signal.SIGTERM)
 
-    command = Command("echo hi", {"PATH": os.defpath}, "l")
+    command = Command("echo hi", "m", {"PATH": os.defpath}, "l")
     source.steps = deque([lambda: running._performer.spawner.start(command, time.monotonic())])
     running._performer.spawner.tend = tend
     assert running.run() == 0
@@ -190,7 +266,7 @@ def test_a_command_may_finish_when_the_loop_is_told_to_end():
     log = Lines()
     source = Script()
     running = made(source, log)
-    command = Command("sleep 0.1; echo bye", {"PATH": os.defpath}, "l")
+    command = Command("sleep 0.1; echo bye", "m", {"PATH": os.defpath}, "l")
     running._performer.spawner.start(command, time.monotonic())
     running.run()
     assert "l output=bye" in log.text()

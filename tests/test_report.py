@@ -2,9 +2,8 @@ import pytest
 
 from fallfromgrace.engine import Adoption
 from fallfromgrace.errors import ConfigError, Problem
-from fallfromgrace.logs import ERROR, INFO, NOTICE, WARNING
+from fallfromgrace.logs import DEBUG, ERROR, INFO, NOTICE, WARNING
 from fallfromgrace.report import Reporter
-from fallfromgrace.table import ProcessId
 from fallfromgrace.verdict import Kind, Outcome, Result
 from tests.builders import Lines, config, monitor, process, table, verdict
 
@@ -33,16 +32,21 @@ def test_what_keeps_failing_in_the_same_way_is_told_once(reporter, log):
     assert told == ["denied", "failed", "sent", "denied"]
 
 
-KINDS = [(Kind.PROTECTED, 1), (Kind.UNKNOWN, 1), (Kind.LIMITED, 0), (Kind.SHADOWED, 0)]
+KINDS = [
+    (Kind.PROTECTED, NOTICE),
+    (Kind.UNKNOWN, WARNING),
+    (Kind.LIMITED, DEBUG),
+    (Kind.SHADOWED, DEBUG),
+]
 
 
-@pytest.mark.parametrize(("kind", "told"), KINDS)
-def test_what_stands_in_the_way_is_told_once_for_each_rule_and_process(reporter, log, kind, told):
+@pytest.mark.parametrize(("kind", "priority"), KINDS)
+def test_what_stands_in_the_way_is_told_once_for_each_rule_and_process(reporter, log, kind, priority):
     for _ in range(3):
         reporter.verdict(verdict(kind=kind, reason="because"))
-    assert len(log) == told
+    assert len(log) == 1
     reporter.verdict(verdict(kind=kind, reason="because", process=process(101)))
-    assert len(log) == 2 * told
+    assert [found for found, _ in log] == [priority] * 2
 
 
 def test_what_was_said_is_forgotten_with_the_process(reporter, log):
@@ -65,10 +69,12 @@ def test_the_first_line_says_what_is_watched(reporter, log):
 
 
 def test_a_reload_says_what_changed_and_who_stays_stopped(reporter, log):
-    adoption = Adoption(added=2, removed=1, timers_kept=3, still_stopped=(ProcessId(7, 1), ProcessId(8, 1)))
+    adoption = Adoption(added=2, removed=1, changed=4, timers_kept=3, left_behind=())
     reporter.reloaded(config(monitor({"rmem > 1": "term"})), adoption)
+    reporter.left_stopped([], "by a rule")
+    reporter.left_stopped([7, 8], "by a rule that is gone")
     assert log == [
-        (NOTICE, "configuration reloaded: 1 monitor, 1 rule; +2 rules, -1, 3 armed timers kept"),
+        (NOTICE, "configuration reloaded: 1 monitor, 1 rule; +2 rules, -1, 4 changed, 3 armed timers kept"),
         (WARNING, "still stopped by a rule that is gone: 7 8; continue them with kill -CONT 7 8"),
     ]
 

@@ -3,14 +3,15 @@ from tests.builders import process, table
 
 
 def pids(found):
-    return sorted(each.id.pid for each in found)
+    return sorted(each.process.id.pid for each in found)
 
 
 def test_descendants_are_found_at_every_depth_each_once():
     family = table(
         process(10), process(11, ppid=10), process(12, ppid=10), process(13, ppid=11), process(14, ppid=13), process(20)
     )
-    assert pids(family.descendants([family.get(ProcessId(10, 10))])) == [11, 12, 13, 14]
+    found = sorted((each.process.id.pid, each.root.id.pid, each.depth) for each in family.descendants(list(family)[:1]))
+    assert found == [(11, 10, 1), (12, 10, 1), (13, 10, 2), (14, 10, 3)]
 
 
 def test_a_root_below_another_root_is_found_once_as_its_descendant():
