@@ -14,12 +14,12 @@ from fallfromgrace.table import Image, Process, ProcessId, ProcessTable
 # A command line may be 2 MB long and is chosen by whoever runs the process; nobody's regex needs more than this.
 LONGEST_CMDLINE = 8192
 # Stands for what was cut off, so that a `$` does not match at the cut.
-CUT = "\N{HORIZONTAL ELLIPSIS}"
+CUT = "..."
 
 # A process between fork and exec shows its parent's command line: a new one is read again until seen for so long.
 _YOUNG_SECONDS = 5.0
-# Others are read again after this and up to ten seconds more, spread by pid: with the default interval an exec that
-# kept the name, or arguments that were overwritten, are noticed within a minute.
+# Others are read again at an exec, and after this and up to ten seconds more, spread by pid: with the default interval
+# arguments that were overwritten are noticed within a minute.
 _REREAD_SECONDS = 40.0
 
 
@@ -41,6 +41,7 @@ class _Known(NamedTuple):
 
     image: Image
     comm: str
+    arguments: int
     first_seen: float
     read_at: float
 
@@ -62,11 +63,11 @@ class PsutilSource:
             return None
         identity = ProcessId(pid, stat.start)
         known = before.get(identity)
-        if known is None or _stale(known, stat.comm, pid, now):
+        if known is None or _stale(known, stat, pid, now):
             image = _read_image(pid)
             if image is None:
                 return None
-            known = _Known(image, stat.comm, known.first_seen if known else now, now)
+            known = _Known(image, stat.comm, stat.arguments, known.first_seen if known else now, now)
         self._known[identity] = known
         return Process(identity, stat.ppid, stat.pgid, stat.state, known.image)
 
@@ -83,27 +84,20 @@ class PsutilSource:
         return Process(ProcessId(pid, stat.start), stat.ppid, stat.pgid, stat.state, image), sample
 
 
-def _stale(known: _Known, comm: str, pid: int, now: float) -> bool:
+def _stale(known: _Known, stat: procfs.Stat, pid: int, now: float) -> bool:
+    """Whether to read an image again: it is new, it was in the middle of an exec, it is another one, or it is time."""
     young = known.read_at - known.first_seen < _YOUNG_SECONDS
-    return young or comm != known.comm or now - known.read_at >= _REREAD_SECONDS + pid % 10
+    another = (stat.comm, stat.arguments) != (known.comm, known.arguments)
+    return young or another or not known.image.cmdline or now - known.read_at >= _REREAD_SECONDS + pid % 10
 
 
 def _read_image(pid: int) -> Image | None:
-    try:
-        process = psutil.Process(pid)
-        return Image(shown(process.cmdline()), process.uids().effective)
-    except psutil.ZombieProcess:
-        return Image("", 0)
-    except psutil.AccessDenied:
-        return Image("", 0)
-    except psutil.NoSuchProcess:
+    """None where the process has ended, or may not be looked at."""
+    # A character may take four bytes; one byte more tells that there was more.
+    cmdline, euid = procfs.read_cmdline(pid, 4 * LONGEST_CMDLINE + 1), procfs.read_euid(pid)
+    if cmdline is None or euid is None:
         return None
-
-
-def shown(arguments: Iterable[str]) -> str:
-    """A command line as monitors see it."""
-    joined = " ".join(arguments).rstrip()
-    return joined if len(joined) <= LONGEST_CMDLINE else joined[:LONGEST_CMDLINE] + CUT
+    return Image(cmdline if len(cmdline) <= LONGEST_CMDLINE else cmdline[:LONGEST_CMDLINE] + CUT, euid)
 
 
 def _read_sample(pid: int) -> Sample | None:

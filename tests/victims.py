@@ -64,10 +64,8 @@ class Victim:
         arguments = [sys.executable, "-c", _VICTIM, mark, str(mib), what, _VICTIM]
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        words = self.process.stdout.readline().split()
-        assert words, "the victim did not start"
-        assert words[-1] == "ready", words
-        self.family = [int(word) for word in words if word.isdigit()]
+        # Nothing, if whoever watches it was so quick that it ended before it was ready.
+        self.family = [int(word) for word in self.process.stdout.readline().split() if word.isdigit()]
 
     @property
     def pid(self) -> int:
