@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import fcntl
 import os
 import signal
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
 
 from fallfromgrace.logs import DEBUG, INFO, WARNING, Log, fields
+from fallfromgrace.rules import counted
 
 MOST_RUNNING = 16
-MOST_QUEUED = 256
+# For one owner, so that hanging commands of one monitor leave room for those of others.
+MOST_RUNNING_EACH = 4
+MOST_QUEUED_EACH = 64
 TIMEOUT_SECONDS = 60.0
 KILL_SECONDS = 5.0  # between TERM and KILL
 LONGEST_OUTPUT = 4096  # bytes that go to the log, in at most so many lines; the rest is read and thrown away
@@ -26,15 +28,20 @@ _CHUNK = 65536
 _DEFAULTED = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
+# What keeps a command from being started now, but not for ever.
+_PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+
+
 class QueueFull(Exception):
     """More commands are waiting than will ever be run in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run, and the log fields that say for whom."""
+    """What to run, which monitor owns it, and the log fields that say for whom."""
 
     text: str
+    owner: str
     environment: Mapping[str, str]
     label: str
 
@@ -81,7 +88,7 @@ class Spawner:
         self._log = log
         self._running: list[_Running] = []
         self._pipes: list[_Pipe] = []
-        self._queue: deque[Command] = deque()
+        self._queue: list[Command] = []
 
     @property
     def groups(self) -> frozenset[int]:
@@ -93,22 +100,39 @@ class Spawner:
         """When a command that is still running has run too long."""
         return min((each.deadline for each in self._running), default=inf)
 
+    @property
+    def busy(self) -> int:
+        """How many commands are running or waiting."""
+        return len(self._running) + len(self._queue)
+
+    @property
+    def leftovers(self) -> str:
+        """What would be left behind if we ended now, to be told; empty where nothing would be."""
+        running, waiting = counted(len(self._running), "command"), counted(len(self._queue), "command")
+        told = f", {running} left running" if self._running else ""
+        return told + (f", {waiting} never started" if self._queue else "")
+
     def start(self, command: Command, now: float) -> bool:
         """Run a command, or queue it: whether it was started at once. OSError where it cannot be, QueueFull."""
-        if len(self._running) < MOST_RUNNING:
+        waiting = sum(each.owner == command.owner for each in self._queue)
+        if not waiting and self._has_room(command.owner):
             self._spawn(command, now)
             return True
-        if len(self._queue) >= MOST_QUEUED:
-            raise QueueFull(f"{MOST_QUEUED} commands are waiting already")
+        if waiting >= MOST_QUEUED_EACH:
+            raise QueueFull(f"{waiting} commands of this monitor are waiting already")
         self._queue.append(command)
         return False
+
+    def _has_room(self, owner: str) -> bool:
+        each = sum(running.command.owner == owner for running in self._running)
+        return len(self._running) < MOST_RUNNING and each < MOST_RUNNING_EACH
 
     def _spawn(self, command: Command, now: float) -> None:
         reading, writing = os.pipe()
         try:
             _raise_sigio_for(reading)
             pid = _posix_spawn(command, writing)
-        except OSError:
+        except BaseException:
             os.close(reading)
             raise
         finally:
@@ -121,16 +145,18 @@ class Spawner:
         """Read outputs, take note of commands that ended, end those that run too long, start those that wait."""
         for pipe in self._pipes:
             pipe.drain()
-        self._pipes = [pipe for pipe in self._pipes if pipe.open]
         self._running = [each for each in self._running if not self._ended(each, now)]
+        self._pipes = [pipe for pipe in self._pipes if pipe.open]
         for each in self._running:
             self._limit_time(each, now)
         self._start_queued(now)
 
     def _ended(self, running: _Running, now: float) -> bool:
-        pid, status = os.waitpid(running.pid, os.WNOHANG)
-        if not pid:
+        if not os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             return False
+        if len(running.signals) == 1:
+            self._send(running, now)  # it heeded TERM; what else is in its group, and did not, is still told by it
+        _, status = os.waitpid(running.pid, 0)
         running.pipe.drain()  # what it wrote between our reading and its end
         self._report(running, os.waitstatus_to_exitcode(status), now)
         return True
@@ -145,26 +171,35 @@ class Spawner:
     def _limit_time(self, running: _Running, now: float) -> None:
         if now < running.deadline or not running.signals:
             return
+        name = signal.Signals(running.signals[0]).name
+        result = self._send(running, now)
+        self._log.write(
+            WARNING, f"{running.command.label} {fields(sent=name, result=result, reason='it takes too long')}"
+        )
+
+    def _send(self, running: _Running, now: float) -> str:
+        """The next signal to a whole group; what came of it."""
         number = running.signals.pop(0)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(running.pid, number)  # the leader is our own child and not reaped: the number is still its
         running.deadline = now + KILL_SECONDS if running.signals else inf
-        name = signal.Signals(number).name
-        self._log.write(WARNING, f"{running.command.label} {fields(sent=name, reason='it runs for too long')}")
+        try:
+            os.killpg(running.pid, number)  # the leader is our own child and not reaped: the number is still its
+        except OSError as error:  # nobody left, or it became another user's
+            return error.strerror or str(error)
+        return "sent"
 
     def _start_queued(self, now: float) -> None:
-        while self._queue and len(self._running) < MOST_RUNNING:
+        for command in list(self._queue):
+            if not self._has_room(command.owner):
+                continue
             try:
-                self._spawn(self._queue[0], now)
+                self._spawn(command, now)
             except OSError as error:
-                self._log.write(WARNING, f"{self._queue[0].label} {fields(result='waiting', detail=error.strerror)}")
-                return
-            self._queue.popleft()
-
-    @property
-    def busy(self) -> int:
-        """How many commands are running or waiting."""
-        return len(self._running) + len(self._queue)
+                lasting = error.errno not in _PASSING
+                result = "failed" if lasting else "waiting"
+                self._log.write(WARNING, f"{command.label} {fields(result=result, detail=error.strerror)}")
+                if not lasting:
+                    return
+            self._queue.remove(command)
 
 
 def _raise_sigio_for(descriptor: int) -> None:
@@ -188,16 +223,24 @@ def _spared() -> bool:
 
 
 def _posix_spawn(command: Command, output: int) -> int:
-    return os.posix_spawn(
-        "/bin/sh",
-        _shell(command.text),
-        dict(command.environment),
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_DUP2, output, 1),
-            (os.POSIX_SPAWN_DUP2, output, 2),
-        ],
-        setsid=True,
-        setsigmask=[],
-        setsigdef=_DEFAULTED,
-    )
+    try:
+        return os.posix_spawn(
+            "/bin/sh",
+            [_bytes(word) for word in _shell(command.text)],
+            {_bytes(name): _bytes(text) for name, text in command.environment.items()},
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, output, 1),
+                (os.POSIX_SPAWN_DUP2, output, 2),
+            ],
+            setsid=True,
+            setsigmask=[],
+            setsigdef=_DEFAULTED,
+        )
+    except ValueError as error:  # a NUL
+        raise OSError(errno.EINVAL, str(error)) from None
+
+
+def _bytes(text: str) -> bytes:
+    """UTF-8 whatever the locale: what somebody put into a command line must not keep a command from being started."""
+    return text.encode(errors="surrogateescape")

@@ -1,10 +1,11 @@
 import errno
+import math
 import os
 import signal
 import time
 from pathlib import Path
-from unittest import mock
 
+import mock
 import pytest
 
 from fallfromgrace import spawn
@@ -35,8 +36,8 @@ def spawner(log):
             os.close(pipe.descriptor)
 
 
-def command(text, **environment):
-    return Command(text, {"PATH": os.defpath, **environment}, "label")
+def command(text, owner="m", **environment):
+    return Command(text, owner, {"PATH": os.defpath, **environment}, "label")
 
 
 def settle(spawner, now=0.0):
@@ -86,8 +87,9 @@ def test_a_command_finds_a_clean_place(spawner, log):
     ours = os.open("/dev/null", os.O_RDONLY)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGTERM})
     try:
-        look = "grep -E 'Sig(Blk|Ign)' /proc/self/status | cut -f2; readlink /proc/self/fd/0; ps -o sid= -p $$; echo $$"
-        spawner.start(command(f"{look}; ls /proc/$$/fd"), 0.0)
+        masks = "grep -E 'Sig(Blk|Ign)' /proc/self/status | cut -f2"
+        session = "cut -d' ' -f6 /proc/$$/stat; echo $$"
+        spawner.start(command(f"{masks}; readlink /proc/self/fd/0; {session}; ls /proc/$$/fd"), 0.0)
         settle(spawner)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP, signal.SIGTERM})
@@ -136,21 +138,42 @@ def test_a_command_ends_with_its_shell_and_what_it_left_running_keeps_its_pipe(s
     until(lambda: (spawner.tend(0.0), not spawner._pipes)[1])
 
 
+TIMEOUT, KILL = spawn.TIMEOUT_SECONDS, spawn.KILL_SECONDS
+
+
 def test_a_command_that_runs_too_long_gets_term_and_then_kill_with_all_its_group(spawner, log, tmp_path):
     spawner.start(command(f"trap '' TERM; touch {tmp_path}/deaf; sleep 60 & sleep 60; sleep 60"), 0.0)
     [group] = spawner.groups
     until((tmp_path / "deaf").exists)
-    assert spawner.next_wake == spawn.TIMEOUT_SECONDS
-    spawner.tend(spawn.TIMEOUT_SECONDS - 0.1)
+    assert spawner.next_wake == TIMEOUT
+    spawner.tend(TIMEOUT - 0.1)
     assert "SIGTERM" not in log.text()
-    spawner.tend(spawn.TIMEOUT_SECONDS)
-    assert "SIGTERM" in log.text()
-    assert spawner.next_wake == spawn.TIMEOUT_SECONDS + spawn.KILL_SECONDS
-    spawner.tend(spawner.next_wake)
-    assert "SIGKILL" in log.text()
-    settle(spawner, spawn.TIMEOUT_SECONDS + spawn.KILL_SECONDS)
+    spawner.tend(TIMEOUT)
+    assert "sent=SIGTERM result=sent" in log.text()
+    assert spawner.next_wake == TIMEOUT + KILL
+    spawner.tend(TIMEOUT + KILL)
+    assert "sent=SIGKILL result=sent" in log.text()
+    assert spawner.next_wake == math.inf
+    settle(spawner, TIMEOUT + KILL)
     assert "status=-9" in log.text()
     until(lambda: not _in_group(group))
+
+
+def test_what_is_deaf_in_the_group_of_a_command_that_heeded_term_is_killed(spawner, log, tmp_path):
+    spawner.start(command(f"(trap '' TERM; touch {tmp_path}/deaf; exec sleep 60) & wait"), 0.0)
+    [group] = spawner.groups
+    until((tmp_path / "deaf").exists)
+    spawner.tend(TIMEOUT)
+    settle(spawner, TIMEOUT)
+    assert "status=-15" in log.text()
+    until(lambda: not _in_group(group))
+
+
+def test_a_command_that_became_another_users_is_told_and_not_fatal(spawner, log):
+    spawner.start(command("sleep 60"), 0.0)
+    with mock.patch("os.killpg", side_effect=PermissionError(errno.EPERM, "Operation not permitted")):
+        spawner.tend(TIMEOUT)
+    assert 'sent=SIGTERM result="Operation not permitted"' in log.text()
 
 
 def _in_group(group):
@@ -162,42 +185,95 @@ def _in_group(group):
 
 
 def test_at_most_sixteen_run_at_a_time_and_the_longest_waiting_is_next(spawner, log):
-    started = [spawner.start(command(f"read x < /dev/null; sleep 0.05; echo {n}"), 0.0) for n in range(20)]
-    assert started == [True] * spawn.MOST_RUNNING + [False] * 4
-    assert (len(spawner.groups), spawner.busy) == (spawn.MOST_RUNNING, 20)
-    settle(spawner)
-    assert sorted(map(int, output(log))) == list(range(20))
-    assert spawner.groups == frozenset()
+    commands = [command(f"sleep 60 # {n}", owner=f"m{n // 4}") for n in range(16)]
+    assert [spawner.start(each, 0.0) for each in commands] == [True] * spawn.MOST_RUNNING
+    assert [spawner.start(command(f"echo {n}", owner="late"), 0.0) for n in range(3)] == [False] * 3
+    assert (len(spawner.groups), spawner.busy) == (spawn.MOST_RUNNING, 19)
+    os.killpg(min(spawner.groups), signal.SIGKILL)  # room for one at a time
+    until(lambda: (spawner.tend(0.0), len(output(log)) == 3)[1])
+    assert output(log) == ["0", "1", "2"]
 
 
-def test_a_full_queue_says_so(spawner):
-    for _ in range(spawn.MOST_RUNNING):
+def test_hanging_commands_of_one_monitor_leave_room_for_those_of_others(spawner):
+    assert [spawner.start(command("sleep 60", owner="hangs"), 0.0) for _ in range(9)] == [True] * 4 + [False] * 5
+    assert spawner.start(command("echo x", owner="other"), 0.0)
+
+
+def test_who_came_later_does_not_overtake_what_waits(spawner):
+    for _ in range(spawn.MOST_RUNNING_EACH + 1):
         spawner.start(command("sleep 60"), 0.0)
-    for _ in range(spawn.MOST_QUEUED):
+    os.killpg(min(spawner.groups), signal.SIGKILL)
+    with mock.patch("os.posix_spawn", side_effect=FULL):
+        until(lambda: (spawner.tend(0.0), len(spawner.groups) < spawn.MOST_RUNNING_EACH)[1])
+    assert not spawner.start(command("true"), 0.0)
+
+
+def test_a_full_queue_says_so_and_is_one_monitors_alone(spawner):
+    for _ in range(spawn.MOST_RUNNING_EACH):
+        spawner.start(command("sleep 60"), 0.0)
+    for _ in range(spawn.MOST_QUEUED_EACH):
         spawner.start(command("true"), 0.0)
-    with pytest.raises(QueueFull, match="256 commands are waiting already"):
+    with pytest.raises(QueueFull, match="64 commands of this monitor are waiting already"):
         spawner.start(command("true"), 0.0)
+    assert spawner.start(command("true", owner="other"), 0.0)
+    assert spawner.leftovers == ", 5 commands left running, 64 commands never started"
+
+
+def test_nothing_left_over_is_not_told(spawner):
+    assert spawner.leftovers == ""
 
 
 FULL = OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
 
-def test_what_cannot_be_started_leaves_nothing_behind(spawner):
+@pytest.mark.parametrize(
+    ("error", "told"), [(FULL, "temporarily unavailable"), (ValueError("embedded null byte"), "embedded null byte")]
+)
+def test_what_cannot_be_started_leaves_nothing_behind(spawner, error, told):
     before = os.listdir("/proc/self/fd")
-    with mock.patch("os.posix_spawn", side_effect=FULL), pytest.raises(OSError, match="temporarily unavailable"):
+    with mock.patch("os.posix_spawn", side_effect=error), pytest.raises(OSError, match=told):
         spawner.start(command("true"), 0.0)
     assert os.listdir("/proc/self/fd") == before
     assert not spawner.busy
 
 
 def test_what_waits_is_tried_again_when_it_cannot_be_started(spawner, log):
-    for _ in range(spawn.MOST_RUNNING + 1):
+    for _ in range(spawn.MOST_RUNNING_EACH + 1):
         spawner.start(command("true"), 0.0)
     with mock.patch("os.posix_spawn", side_effect=FULL):
         until(lambda: (spawner.tend(0.0), spawner.busy == 1)[1])
     assert "temporarily unavailable" in log.text()
     settle(spawner)
-    assert log.text().count("status=0") == spawn.MOST_RUNNING + 1
+    assert log.text().count("status=0") == spawn.MOST_RUNNING_EACH + 1
+
+
+def test_what_can_never_be_started_is_dropped_and_told_and_the_next_is_started(spawner, log):
+    for text in ["true"] * spawn.MOST_RUNNING_EACH + ["x" * 200_000, "echo next"]:
+        spawner.start(command(text), 0.0)
+    settle(spawner)
+    assert 'result=failed detail="Argument list too long"' in log.text()
+    assert output(log) == ["next"]
+
+
+def test_values_that_the_locale_has_no_word_for_are_passed_on_as_utf_8(spawner, log):
+    spawner.start(command('printf %s "$V" | od -An -tx1', V="\udcff fen\u00eatre \u2026"), 0.0)
+    settle(spawner)
+    assert output(log)[0].split() == [
+        "ff",
+        "20",
+        "66",
+        "65",
+        "6e",
+        "c3",
+        "aa",
+        "74",
+        "72",
+        "65",
+        "20",
+        "e2",
+        "80",
+        "a6",
+    ]
 
 
 def test_output_and_end_wake_who_waits_for_signals(spawner):
