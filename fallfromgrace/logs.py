@@ -11,6 +11,7 @@ import errno
 import io
 import os
 import re
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -98,6 +99,9 @@ def one_line(text: str, limit: int = LONGEST_TEXT) -> str:
 _PRIORITIES = {Result.DENIED: WARNING, Result.FAILED: WARNING, Result.GONE: INFO, Result.REFUTED: INFO}
 
 
+_TOLD = {Kind.UNKNOWN: WARNING, Kind.PROTECTED: NOTICE}
+
+
 def outcome_line(outcome: Outcome) -> tuple[int, str]:
     """The priority and the line for what was done about a verdict."""
     detail = {"detail": outcome.detail} if outcome.detail else {}
@@ -106,8 +110,7 @@ def outcome_line(outcome: Outcome) -> tuple[int, str]:
 
 def verdict_line(verdict: Verdict) -> tuple[int, str]:
     """The priority and the line for a verdict that is only told, such as that the process is protected."""
-    priority = WARNING if verdict.kind is Kind.UNKNOWN else NOTICE
-    return priority, _line(verdict, verdict.kind.value, {"reason": verdict.reason})
+    return _TOLD.get(verdict.kind, DEBUG), _line(verdict, verdict.kind.value, {"reason": verdict.reason})
 
 
 def _line(verdict: Verdict, result: str, more: dict[str, str]) -> str:
@@ -118,7 +121,7 @@ def _line(verdict: Verdict, result: str, more: dict[str, str]) -> str:
         pid=verdict.process.id.pid,
         rule=verdict.rule.text,
         value=verdict.value,
-        action="exec" if command else action,
+        action=action.verb if isinstance(action, Exec) else action,
         **command,
         result=result,
         **more,
@@ -134,25 +137,59 @@ def unbuffered(fd: int) -> TextIO:
     return io.TextIOWrapper(io.FileIO(fd, "w", closefd=False), "utf-8", "backslashreplace", write_through=True)
 
 
-class StderrLog:
+class _Counting:
+    """A log that counts the lines which it cannot deliver, and says how many as soon as it can again."""
+
+    def __init__(self, verbose: bool) -> None:
+        self._least = DEBUG if verbose else INFO
+        self._lost = 0
+
+    def write(self, priority: int, text: str) -> None:
+        if priority > self._least:
+            return
+        if self._lost and self._deliver(WARNING, f"{self._lost} lines lost"):
+            self._lost = 0
+        # Not past what is lost already, or the count would stand in the wrong place.
+        if self._lost or not self._deliver(priority, text):
+            self._lost += 1
+
+    def _deliver(self, priority: int, text: str) -> bool:
+        raise NotImplementedError
+
+
+class StderrLog(_Counting):
     """Lines on a stream, with the time in front, or for systemd's journal with the priority."""
 
     def __init__(
         self, stream: TextIO, journal: bool = False, verbose: bool = False, clock: Callable[[], float] = time.time
     ) -> None:
+        super().__init__(verbose)
         self._stream = stream
         self._journal = journal
-        self._least = DEBUG if verbose else INFO
         self._clock = clock
 
-    def write(self, priority: int, text: str) -> None:
-        if priority > self._least:
-            return
+    def _deliver(self, priority: int, text: str) -> bool:
         head = f"<{priority}>" if self._journal else time.strftime("%Y-%m-%d %H:%M:%S ", time.localtime(self._clock()))
-        # A closed pipe or a full disk is no reason to stop watching; there is nobody to tell.
+        # A closed pipe or a full disk is no reason to stop watching.
         with contextlib.suppress(OSError, ValueError):
-            self._stream.write(f"{head}{one_line(text)}\n")
-            self._stream.flush()
+            if _has_room(self._stream):
+                self._stream.write(f"{head}{one_line(text)}\n")
+                self._stream.flush()
+                return True
+        return False
+
+
+def _has_room(stream: TextIO) -> bool:
+    """Whether a line can be written without waiting for whoever reads; a pipe that says so has room for 4 KiB.
+
+    Not by O_NONBLOCK: a terminal or a pipe is shared with whoever started us, and would not block them either.
+    """
+    try:
+        poll = select.poll()
+        poll.register(stream, select.POLLOUT)
+    except OSError:  # no descriptor behind it
+        return True
+    return bool(poll.poll(0))
 
 
 # RFC 3164 has English months, whatever the locale.
@@ -164,7 +201,7 @@ _SHORT_LINE = 480
 _FULL = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)
 
 
-class SyslogLog:
+class SyslogLog(_Counting):
     """Lines to syslog, over a socket that never blocks: a rule of ours may stop syslogd itself."""
 
     def __init__(
@@ -174,21 +211,11 @@ class SyslogLog:
         verbose: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        super().__init__(verbose)
         self._address = address
         self._tag = f"{ident}[{os.getpid()}]"
-        self._least = DEBUG if verbose else INFO
         self._clock = clock
         self._socket: socket.socket | None = None
-        self._lost = 0
-
-    def write(self, priority: int, text: str) -> None:
-        if priority > self._least:
-            return
-        if self._lost and self._deliver(WARNING, f"{self._lost} lines lost"):
-            self._lost = 0
-        # Not past what is lost already, or the count would stand in the wrong place.
-        if self._lost or not self._deliver(priority, text):
-            self._lost += 1
 
     def _deliver(self, priority: int, text: str) -> bool:
         longest = LONGEST_LINE

@@ -96,7 +96,7 @@ def test_a_limit_is_part_of_a_signal():
 
 def test_a_command_has_a_field_of_its_own():
     line = outcome_line(Outcome(verdict('exec @ 1h logger "$PID"'), Result.STARTED))[1]
-    assert r' action=exec command="logger \"$PID\"" result=started ' in line
+    assert r' action="exec @ 1h" command="logger \"$PID\"" result=started ' in line
 
 
 def test_a_failure_has_its_detail():
