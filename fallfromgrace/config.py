@@ -193,6 +193,8 @@ def _regex(text: str) -> re.Pattern[str]:
         raise RuleSyntaxError(f"this is not a regular expression: {error.msg}; {cure}", start, start + 1) from None
     except (OverflowError, RecursionError):
         raise RuleSyntaxError("this regular expression is too large; make it simpler", 0, len(text)) from None
+    except ValueError as error:  # flags that contradict each other, numbers of thousands of digits
+        raise RuleSyntaxError(f"this is not a regular expression: {error}", 0, len(text)) from None
 
 
 def _yes_or_no(text: str) -> bool:

@@ -32,6 +32,8 @@ if sys.flags.optimize > 1:
 # Longer or deeper conditions are no one's, and what walks a tree recurses.
 LONGEST_TRIGGER = 1000
 DEEPEST_TRIGGER = 20
+# The kernel takes at most 128 KiB for one argument, MAX_ARG_STRLEN.
+LONGEST_COMMAND = 30_000
 
 
 class Literal(NamedTuple):
@@ -49,6 +51,7 @@ states = (("action", "exclusive"), ("command", "exclusive"), ("duration", "exclu
 
 _CONNECTIVES = {"and": "AND", "or": "OR", "not": "NOT"}
 _ACTIONS = (*rules.SIGNALS, "exec")
+_TRIGGER_HINT = "a trigger is written like rmem > 500m"
 _SLIPS = {
     "=>": ">=",
     "=<": "<=",
@@ -76,9 +79,22 @@ def t_METRIC(t: Any) -> Any:
     t.type = _CONNECTIVES.get(word, "METRIC")
     if t.type == "METRIC":
         if word not in METRICS:
-            raise _error(t, f"'{t.value}' is not something that can be measured{did_you_mean(word, METRICS)}", t.value)
+            raise _error(t, _not_measured(t.value, t.lexer.lexdata[: t.lexpos]), t.value)
         t.value = Metric(word)
     return t
+
+
+_UNIT = re.compile("[kmgt](i?b)?|gigs?|megs?", re.IGNORECASE)
+
+
+def _not_measured(word: str, before: str) -> str:
+    number = re.search(r"(\d[\d.]*)\s+$", before)
+    if number and _UNIT.fullmatch(word):
+        return f"there is a space between {number[1]} and {word}; write {number[1]}{word[0].lower()}"
+    if word.lower() in ("for", "until"):
+        return f"'{word}' does not belong here; {_TRIGGER_HINT}"
+    hint = did_you_mean(word, METRICS) or "; write rmem (resident memory) or vmem (virtual memory)"
+    return f"'{word}' is not something that can be measured{hint}"
 
 
 def t_SLIP(t: Any) -> Any:
@@ -129,7 +145,11 @@ def t_ANY_error(t: Any) -> None:
     character = t.value[0]
     if character.isspace():
         raise _error(t, f"{character!r} only looks like a space; write a plain one", character)
-    raise _error(t, f"{character!r} does not belong here", character)
+    raise _error(t, f"'{character}' does not belong here" if character.isprintable() else _hidden(character), character)
+
+
+def _hidden(character: str) -> str:
+    return f"{character!r} does not belong here; remove it"
 
 
 def _duration(t: Any) -> Any:
@@ -252,6 +272,8 @@ def p_signal(p: Any) -> None:
 
 def p_exec(p: Any) -> None:
     "action : EXEC limit REST"
+    if len(p[3]) > LONGEST_COMMAND:
+        raise RuleSyntaxError(f"a command has at most {LONGEST_COMMAND} characters; put it into a script", p.lexpos(3))
     p[0] = rules.Exec(p[3].rstrip(" \n"), p[2])
 
 
@@ -306,7 +328,7 @@ def parse_trigger(text: str) -> Trigger:
     try:
         trigger: Trigger = _parse(text, "trigger", "INITIAL")
     except RuleSyntaxError as error:
-        raise _explained(error, text, "a trigger is written like rmem > 500m") from None
+        raise _explained(error, text, _TRIGGER_HINT) from None
     return trigger
 
 
@@ -321,11 +343,12 @@ def parse_action(text: str) -> rules.Action:
 
 def _action_hint(text: str) -> str:
     word = text.split("@")[0].split()[:1]
+    plain = re.sub(r"\W.*", "", word[0]) if word else ""
     if word and word[0].lower() == "exec":
         return "exec needs a command: exec logger hello, or exec @ 1h logger hello"
     if word and word[0].lower() == "stop":
         return "write stop @ 10m"
-    return f"write {word[0]}, or {word[0]} @ 10m" if word else "an action is written like term or stop @ 10m"
+    return f"write {plain}, or {plain} @ 10m" if plain else "an action is written like term or stop @ 10m"
 
 
 def _explained(error: RuleSyntaxError, text: str, hint: str) -> RuleSyntaxError:
@@ -334,4 +357,6 @@ def _explained(error: RuleSyntaxError, text: str, hint: str) -> RuleSyntaxError:
         return RuleSyntaxError(f"{error.text}; {hint}", len(text), len(text) + 1)
     if error.text == "does not belong here":
         return RuleSyntaxError(f"'{text[error.start : error.end]}' {error.text}; {hint}", error.start, error.end)
+    if error.text.endswith("does not belong here"):
+        return RuleSyntaxError(f"{error.text}; {hint}", error.start, error.end)
     return error

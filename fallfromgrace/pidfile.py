@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import stat
 from collections.abc import Iterator
 
@@ -110,12 +111,18 @@ class PidFile:
             raise PidFileError(f"{self.path} is not a regular file; write -p with another one")
         if status.st_size > LONGEST:
             raise PidFileError(f"{self.path} is not a pid file: it has {status.st_size} bytes; write -p with another")
+        if not _A_PID.fullmatch(os.pread(fd, LONGEST, 0)):
+            raise PidFileError(f"{self.path} is not a pid file: it has something else in it; write -p with another")
 
     def _still_there(self, fd: int) -> bool:
         try:
             return os.path.samestat(os.fstat(fd), os.lstat(self.path))
         except FileNotFoundError:
             return False
+
+
+# What one of ours can hold; NULs are left by a crash of the machine.
+_A_PID = re.compile(rb"[\s\d\0]*")
 
 
 def _pid_in(fd: int) -> int | None:

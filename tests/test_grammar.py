@@ -58,7 +58,17 @@ BAD_TRIGGERS = [  # text, message, first and last+1 character
     ("rmem > 5 && vmem > 5", "'&&' is not in the language; write 'and'", 9, 11),
     ("rmem > 5 || vmem > 5", "'||' is not in the language; write 'or'", 9, 11),
     ("! rmem > 5", "'!' is not in the language; write 'not'", 0, 1),
-    ("rmem > $", "'$' does not belong here", 7, 8),
+    ("rmem > $", "'$' does not belong here; a trigger is written like rmem > 500m", 7, 8),
+    ("rmem > 5 g", "there is a space between 5 and g; write 5g", 9, 10),
+    ("rmem > 1 GB and vmem > 1", "there is a space between 1 and GB; write 1g", 9, 11),
+    ("rmem > 1g for 5m", "'for' does not belong here; a trigger is written like rmem > 500m", 10, 13),
+    (
+        "rss > 1g",
+        "'rss' is not something that can be measured; write rmem (resident memory) or vmem (virtual memory)",
+        0,
+        3,
+    ),
+    ("rmem > 1\x07", "'\\x07' does not belong here; remove it", 8, 9),
     ("rmem\xa0> 5", "'\\xa0' only looks like a space; write a plain one", 4, 5),
     ("not " * 21 + "rmem > 5", "this is nested deeper than 20 levels", 0, 1),
     ("rmem > 5 " + "and rmem > 5 " * 100, "a trigger has at most 1000 characters", 0, 1309),
@@ -99,7 +109,9 @@ BAD_ACTIONS = [
     ("exec @ 10minutes x", "'10minutes' is not a time; write a number with s, m, h or d, such as 10m", 7, 16),
     ("exec @ 2mlogger", "'2mlogger' is not a time; write a number with s, m, h or d, such as 10m", 7, 15),
     ("@ 5m", "'@' does not belong here; an action is written like term or stop @ 10m", 0, 1),
-    ("term; rm", "';' does not belong here", 4, 5),
+    ("term; rm", "';' does not belong here; write term, or term @ 10m", 4, 5),
+    ("kill -9", "'-' does not belong here; write kill, or kill @ 10m", 5, 6),
+    ("exec " + "x" * 30_001, "a command has at most 30000 characters; put it into a script", 5, 6),
 ]
 
 

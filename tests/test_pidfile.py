@@ -76,7 +76,7 @@ def test_being_refused_leaves_the_first_as_it_was(acquired, path):
         assert contents(path) == f"{os.getpid()}\n"
 
 
-@pytest.mark.parametrize("left", ["", "1\n", "99999999\n", "garbage", "\0\xff\n", "-1\n"])
+@pytest.mark.parametrize("left", ["", "1\n", "99999999\n", "123", "\0\0\0\0"])
 def test_what_a_crash_left_is_taken_over(left, path):
     Path(path).write_text(left)
     lock = PidFile(path)
@@ -94,6 +94,14 @@ def test_a_symbolic_link_is_refused_and_not_followed(target, tmp_path, path):
         PidFile(path).acquire()
     assert contents(tmp_path / "elsewhere") == "1\n"
     assert not (tmp_path / "missing").exists()
+
+
+@pytest.mark.parametrize("work", ["myhostname\n", "-1\n", "12 monkeys"])
+def test_a_short_file_that_is_somebodys_work_is_refused_and_kept(work, path):
+    Path(path).write_text(work)
+    with pytest.raises(PidFileError, match="not a pid file: it has something else in it"):
+        PidFile(path).acquire()
+    assert contents(path) == work
 
 
 def test_a_file_that_is_somebodys_work_is_refused_and_kept(path):

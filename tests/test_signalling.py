@@ -1,8 +1,8 @@
 import errno
 import os
 import signal
-from unittest import mock
 
+import mock
 import pytest
 
 from fallfromgrace import procfs

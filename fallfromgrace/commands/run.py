@@ -47,12 +47,14 @@ def run(options: Options) -> int:
 def _detach(options: Options, found: Config, lock: PidFile) -> int:
     if not os.path.exists(SYSLOG):
         exits.complain(f"{exits.PROGRAM}: there is no syslog at {SYSLOG}; nothing is logged until there is")
-    status = exits.SOFTWARE
     try:
         status = daemonize.detached(lambda ready: _daemon(options, found, lock, ready), [lock.fileno()])
-    finally:
-        if status != exits.OK:  # else the daemon lives, and so must its pid file
-            lock.release()
+    except exits.Failure:
+        lock.release()
+        raise
+    # The pid file goes only if the daemon has ended. If we do not know, because Ctrl-C ended our waiting, it stays.
+    if status != exits.OK:
+        lock.release()
     return status
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,8 +14,6 @@ import pytest
 from tests.victims import marker, until
 
 PROGRAM = Path(__file__).parents[2] / "bin" / "fall-from-grace"
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
 def pytest_collection_modifyitems(items):

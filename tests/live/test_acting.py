@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -48,6 +49,47 @@ def test_rules_reach_descendants_at_every_depth_with_children(program, configure
         until(lambda: state(leaf) in ("", "Z"))
         assert state(middle) in ("S", "R")
         assert top.ended_by() is None
+
+
+def test_a_whole_family_that_is_too_large_is_ended_with_nobody_left(program, configured, mark):
+    """Were the parent signalled first, its children would be nobody's, and no longer looked at."""
+    for action, number in [("term", signal.SIGTERM), ("kill", signal.SIGKILL)]:
+        with victim(mark, mib=64, what="parent4") as top:
+            running = program("-c", configured(selecting(mark, f"vmem > 1m: {action}", children=1)))
+            until(lambda top=top, number=number: top.ended_by() == number)
+            until(lambda top=top: not any(state(pid) in ("S", "R") for pid in top.family))
+            assert len(running.said(f"action={action}", "result=sent")) == 5
+            running.end()
+
+
+def test_children_of_what_has_become_something_else_are_left_alone(program, configured, mark):
+    """What the children are below matched, and then ran something else with the same name, just before they grew."""
+    large = "import time; held = bytearray(64 << 20); print('large', flush=True); time.sleep(60)"
+    then = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {large!r}])"
+    first = f"import os, sys, time; input(); os.execv(sys.executable, [sys.executable, '-c', {then!r}]) # {mark}"
+    became = subprocess.Popen([sys.executable, "-c", first], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    children = {}
+    try:
+        path = configured(
+            f"interval: 1s\nm:\n  cmdline: {mark}\n  children: 1\n"
+            f"  actions:\n    rmem > 60m: kill\n    rmem > 1m: exec @ 1s echo look\n"
+        )
+        running = program("-c", path)
+        running.says("output=look", times=2)
+        became.stdin.write(b"\n")
+        became.stdin.flush()
+        assert became.stdout.readline() == b"large\n"
+        children = children_of(became.pid)
+        time.sleep(2.2)
+        assert [state(pid) for pid in children] == ["S"]
+        assert not running.said("action=kill", "result=sent")
+    finally:
+        became.kill()
+        for pid, start in children.items():
+            stat = procfs.read_stat(pid)
+            if stat and stat.start == start:
+                os.kill(pid, signal.SIGKILL)
+        became.communicate()
 
 
 def test_without_children_descendants_are_left_alone(program, configured, mark):
@@ -130,9 +172,10 @@ def test_commands_that_hang_flood_or_fail_delay_no_other_rule_by_more_than_a_loo
         path = configured(
             f"interval: 1s\n"
             f"trouble:\n  cmdline: ' {mark} '\n  actions:\n    rmem > 60m:\n"
-            f"      - exec @ 1s sleep 30\n      - exec @ 1s exec yes\n      - exec @ 1s exit 7\n"
-            f"      - exec @ 1s /no/such/program\n"
-            f"others:\n  cmdline: ' {other} '\n  actions:\n    rmem > 60m: term\n"
+            f"      - exec @ 1s exit 7\n      - exec @ 1s /no/such/program\n"
+            f"      - exec @ 1s sleep 30\n      - exec @ 1s exec yes\n"
+            f"others:\n  cmdline: ' {other} '\n  actions:\n"
+            f"    rmem > 60m:\n      - exec echo warned $PID\n      - term\n"
         )
         running = program("-c", path)
         running.says("status=7", times=2)
@@ -141,6 +184,7 @@ def test_commands_that_hang_flood_or_fail_delay_no_other_rule_by_more_than_a_loo
             with victim(other, mib=64) as late:
                 crossed = time.monotonic()
                 until(lambda late=late: late.ended_by() == signal.SIGTERM)
+                running.says(f'output="warned {late.pid}"')
                 assert time.monotonic() - crossed < 2.0  # one look is a second
         children = children_of(running.process.pid)
         assert len(children) <= 16
@@ -152,9 +196,8 @@ def test_commands_that_hang_flood_or_fail_delay_no_other_rule_by_more_than_a_loo
 
 
 def children_of(pid):
-    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout.split()
-    stats = {int(word): procfs.read_stat(int(word)) for word in listed}
-    return {child: stat.start for child, stat in stats.items() if stat}
+    stats = {int(name): procfs.read_stat(int(name)) for name in os.listdir("/proc") if name.isdigit()}
+    return {child: stat.start for child, stat in stats.items() if stat and stat.ppid == pid}
 
 
 def test_hostile_command_lines_are_one_printable_line(program, configured, mark):
