@@ -28,7 +28,7 @@ LAYERS = [
     {"cli"},
 ]
 PURE = {"errors", "units", "expression", "grammar", "rules", "table", "verdict", "lifecycle", "coverage", "engine"}
-IMPURE = {"os", "time", "subprocess", "logging", "threading", "socket", "psutil", "datetime"}
+IMPURE = {"os", "time", "signal", "subprocess", "logging", "threading", "socket", "psutil", "datetime"}
 ONLY_IN = {
     "ply": {"grammar"},
     "yaml": {"fragments"},

@@ -35,7 +35,7 @@ def test_every_monitor_of_the_readme_is_a_configuration(text, tmp_path):
 
 
 def test_the_readme_has_examples_of_everything():
-    assert (len(blocks("yaml")), len(lines_below("Triggers")), len(lines_below("Actions"))) == (2, 9, 8)
+    assert (len(blocks("yaml")), len(lines_below("Triggers")), len(lines_below("Actions"))) == (2, 10, 8)
 
 
 @pytest.mark.parametrize("text", lines_below("Triggers"))
