@@ -1,7 +1,9 @@
+import contextlib
 import os
 import signal
 from dataclasses import replace
 
+import mock
 import pytest
 
 from fallfromgrace import actions
@@ -50,6 +52,57 @@ def test_a_stop_stops_and_a_stopped_process_still_gets_its_term():
         until(lambda: state(hog.pid) == "T")
         assert performer().perform(about(hog, "term"), 0.0).result is Result.SENT
         until(lambda: hog.ended_by() == signal.SIGTERM)
+
+
+class Sent(list):
+    """A pin that keeps what is sent."""
+
+    send = list.append
+
+    def check(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "sent"),
+    [
+        ("term", "S", [signal.SIGTERM]),
+        ("term", "T", [signal.SIGTERM, signal.SIGCONT]),
+        ("kill", "T", [signal.SIGKILL]),
+        ("stop @ 1m", "S", [signal.SIGSTOP]),
+    ],
+)
+def test_only_a_stopped_process_that_is_to_end_by_itself_is_continued(action, state, sent):
+    pin = Sent()
+    target = process(100, state=state)
+    edge = performer(Reads((target, {"rmem": 200 * MIB})))
+    with mock.patch.object(actions, "pinned", return_value=contextlib.nullcontext(pin)):
+        assert edge.perform(verdict(action, process=process(100)), 0.0).result is Result.SENT
+    assert pin == sent
+
+
+class Family(Reads):
+    """A source that answers by pid."""
+
+    def reread(self, pid):
+        return self.answer.get(pid)
+
+
+@pytest.mark.parametrize(
+    ("root", "result", "detail"),
+    [
+        (process(50, "hog"), Result.SENT, ""),
+        (process(50, "vi"), Result.REFUTED, "what it was found by runs something else now"),
+        (process(50, "hog", start=51), Result.REFUTED, "what it was found by has ended"),
+        (None, Result.REFUTED, "what it was found by has ended"),
+    ],
+)
+def test_what_a_child_was_found_by_is_read_anew_as_well(root, result, detail):
+    child, pin = process(100, "child", ppid=50), Sent()
+    reads = {100: (child, {"rmem": 200 * MIB})} | ({50: (root, {})} if root else {})
+    with mock.patch.object(actions, "pinned", return_value=contextlib.nullcontext(pin)):
+        outcome = performer(Family(reads)).perform(verdict(process=child, root=process(50), depth=1), 0.0)
+    assert (outcome.result, outcome.detail, bool(pin)) == (result, detail, result is Result.SENT)
 
 
 def test_a_dry_run_only_says_so():

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from fallfromgrace import loop
+from fallfromgrace import loop, spawn
 from fallfromgrace.actions import Performer
 from fallfromgrace.engine import Self
 from fallfromgrace.errors import ConfigError, Problem
@@ -260,6 +260,54 @@ def test_commands_are_tended_between_looks():
     assert running.run() == 0
     assert "l output=hi" in log.text()
     assert source.looks == 1
+
+
+def test_a_command_that_runs_too_long_is_ended_long_before_the_next_look(monkeypatch):
+    monkeypatch.setattr(spawn, "TIMEOUT_SECONDS", 0.1)
+    log, source = Lines(), Script(nothing)
+    running = made(source, log, interval=3600)
+    start = running._performer.spawner.start
+    source.steps = deque([lambda: start(Command("sleep 60", "m", {"PATH": os.defpath}, "l"), time.monotonic())])
+    tell = log.write
+    log.write = lambda priority, text: (
+        tell(priority, text),
+        "status=-15" in text and os.kill(os.getpid(), signal.SIGTERM),
+    )
+    assert running.run() == 0
+    assert "l sent=SIGTERM" in log.text()
+
+
+def test_a_flood_of_output_is_read_at_a_steady_pace():
+    log, source, tends = Lines(), Script(nothing), []
+    running = made(source, log, interval=3600)
+    spawner = running._performer.spawner
+    command = Command("head -c 1000000 /dev/zero", "m", {"PATH": os.defpath}, "l")
+    source.steps = deque([lambda: spawner.start(command, time.monotonic())])
+    tend = spawner.tend
+
+    def counting(now):
+        tends.append(now)
+        tend(now)
+        if not spawner.busy:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    spawner.tend = counting
+    running.run()
+    assert len(tends) <= 2 * (tends[-1] - tends[0]) / loop._DRAIN_SECONDS + 5  # at most one for IO and one for CHLD
+
+
+def test_between_two_reloads_there_is_time_to_look(monkeypatch):
+    monkeypatch.setattr(loop, "_RELOAD_SECONDS", 0.2)
+    loads = []
+
+    def load():
+        loads.append(time.monotonic())
+        hup() if len(loads) < 3 else os.kill(os.getpid(), signal.SIGTERM)
+        return config(interval=3600)
+
+    assert made(Script(hup, *[nothing] * 5), Lines(), load=load, interval=3600).run() == 0
+    assert len(loads) == 3
+    assert all(later - sooner >= 0.19 for sooner, later in pairwise(loads))
 
 
 def test_a_command_may_finish_when_the_loop_is_told_to_end():
