@@ -2,12 +2,15 @@ import signal
 
 import pytest
 
+# What a command of a test left running may close its output after the test: that must not end the tests.
+signal.signal(signal.SIGIO, lambda *_: None)
+
 AWAITED = {signal.SIGCHLD, signal.SIGIO}
 
 
 @pytest.fixture
 def awaited_signals():
-    """Signals of commands wait, as they do in the loop; unblocked, SIGIO would end the tests."""
+    """Signals of commands wait, as they do in the loop."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
     yield
     while signal.sigtimedwait(AWAITED, 0):

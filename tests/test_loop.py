@@ -269,10 +269,13 @@ def test_a_command_that_runs_too_long_is_ended_long_before_the_next_look(monkeyp
     start = running._performer.spawner.start
     source.steps = deque([lambda: start(Command("sleep 60", "m", {"PATH": os.defpath}, "l"), time.monotonic())])
     tell = log.write
-    log.write = lambda priority, text: (
-        tell(priority, text),
-        "status=-15" in text and os.kill(os.getpid(), signal.SIGTERM),
-    )
+
+    def write(priority, text):
+        tell(priority, text)
+        if "status=-15" in text:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    log.write = write
     assert running.run() == 0
     assert "l sent=SIGTERM" in log.text()
 
