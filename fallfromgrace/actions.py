@@ -7,7 +7,9 @@ import os
 import pwd
 import signal
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
+from typing import NamedTuple
 
 from fallfromgrace.expression import Sample, value_and_limit
 from fallfromgrace.logs import Log, fields
@@ -28,6 +30,13 @@ _BETWEEN_SYSTEMD_AND_US = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "JO
 _NUMBERS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGSTOP}
 
 
+class Ready(NamedTuple):
+    """A verdict that was asked again and still stands, about a process that is held."""
+
+    verdict: Verdict
+    pin: Pin
+
+
 class Performer:
     """Carries verdicts out, or with `dry_run` only says what it would do."""
 
@@ -38,31 +47,37 @@ class Performer:
 
     def perform(self, verdict: Verdict, now: float) -> Outcome:
         """Do what a FIRE verdict asks for, if the process, held fast and read anew, still gives cause."""
-        try:
-            with pinned(verdict.process.id) as pin:
-                read = self._source.reread(verdict.process.id.pid)
-                pin.check()  # else what was just read by number may be somebody else's
-                if read is None or read[0].id != verdict.process.id or not read[0].alive:
-                    return Outcome(verdict, Result.GONE)
-                return self._judge_again(verdict, *read, pin, now)
-        except ProcessLookupError:
-            return Outcome(verdict, Result.GONE)
-        except PermissionError as error:
-            return Outcome(verdict, Result.DENIED, error.strerror or "")
-        except QueueFull as error:
-            return Outcome(verdict, Result.FAILED, str(error))
-        except OSError as error:
-            return Outcome(verdict, Result.FAILED, error.strerror or str(error))
+        with ExitStack() as held:
+            return self.carry_out(self.prepare(verdict, held), now)
 
-    def _judge_again(self, verdict: Verdict, process: Process, sample: Sample, pin: Pin, now: float) -> Outcome:
+    def prepare(self, verdict: Verdict, held: ExitStack) -> Ready | Outcome:
+        """Hold the process for as long as `held` is open, read it anew, and ask again; an outcome if that was all."""
+        try:
+            pin = held.enter_context(pinned(verdict.process.id))
+            read = self._source.reread(verdict.process.id.pid)
+            pin.check()  # else what was just read by number may be somebody else's
+        except OSError as error:
+            return _failure(verdict, error)
+        if read is None or read[0].id != verdict.process.id or not read[0].alive:
+            return Outcome(verdict, Result.GONE)
+        return self._judge_again(verdict, *read, pin)
+
+    def _judge_again(self, verdict: Verdict, process: Process, sample: Sample, pin: Pin) -> Ready | Outcome:
         value, limit = value_and_limit(verdict.rule.trigger.condition, sample)
         descent = verdict.descent._replace(process=process)
         fresh = replace(verdict, descent=descent, sample=sample, value=value, limit=limit)
         if reason := refutation(verdict, process, self._root(verdict, process), sample):
             return Outcome(fresh, Result.REFUTED, reason)
-        if self.dry_run:
-            return Outcome(fresh, Result.DRY_RUN)
-        return Outcome(fresh, self._act(fresh, pin, now))
+        return Outcome(fresh, Result.DRY_RUN) if self.dry_run else Ready(fresh, pin)
+
+    def carry_out(self, ready: Ready | Outcome, now: float) -> Outcome:
+        """Act, if there is still something to do."""
+        if isinstance(ready, Outcome):
+            return ready
+        try:
+            return Outcome(ready.verdict, self._act(ready.verdict, ready.pin, now))
+        except (OSError, QueueFull) as error:
+            return _failure(ready.verdict, error)
 
     def _root(self, verdict: Verdict, process: Process) -> Process | None:
         """What the monitor found, as it is now: the process itself, or the one that it is below."""
@@ -76,8 +91,15 @@ class Performer:
         if isinstance(action, Signal):
             return _send(action, verdict.process, pin)
         whose = verdict.monitor.name
-        command = Command(action.command, whose, _environment(verdict, action), _label(verdict, action))
+        command = Command(action.command, whose, _environment(verdict, action), _label(verdict, action), now)
         return Result.STARTED if self.spawner.start(command, now) else Result.QUEUED
+
+
+def _failure(verdict: Verdict, error: OSError | QueueFull) -> Outcome:
+    if isinstance(error, ProcessLookupError):
+        return Outcome(verdict, Result.GONE)
+    detail = getattr(error, "strerror", None) or str(error)
+    return Outcome(verdict, Result.DENIED if isinstance(error, PermissionError) else Result.FAILED, detail)
 
 
 def _send(action: Signal, process: Process, pin: Pin) -> Result:

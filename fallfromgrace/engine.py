@@ -153,7 +153,7 @@ class Engine:
     def _arbitrate(self, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
         """First what is no signal; then for each process the strongest signal asked for, while the others wait.
 
-        The deepest processes come first: when its parent ends, a child is no longer below what was found.
+        The deepest processes come first.
         """
         by_process: dict[ProcessId, list[Verdict]] = {}
         for verdict in verdicts:
@@ -161,19 +161,14 @@ class Engine:
                 by_process.setdefault(verdict.process.id, []).append(verdict)
             else:
                 yield verdict
+        told_to_end = {identity for (_, identity), instance in self._instances.items() if instance.terminating}
         for identity, asked in sorted(by_process.items(), key=lambda found: -_depth(found[1])):
-            for rank, verdict in enumerate(sorted(asked, key=_strength)):
-                yield self._shadowed(verdict, identity, rank)
-
-    def _shadowed(self, verdict: Verdict, identity: ProcessId, rank: int) -> Verdict:
-        if rank > 0:
-            return replace(verdict, kind=Kind.SHADOWED, reason="a stronger signal is sent")
-        if lifecycle.is_stop(verdict.item.action) and self._told_to_end(identity):
-            return replace(verdict, kind=Kind.SHADOWED, reason="it was told to end, and could not while stopped")
-        return verdict
-
-    def _told_to_end(self, identity: ProcessId) -> bool:
-        return any(instance.terminating for (_, whose), instance in self._instances.items() if whose == identity)
+            strongest, *others = sorted(asked, key=_strength)
+            if lifecycle.is_stop(strongest.item.action) and identity in told_to_end:
+                yield _shadowed(strongest, "it was told to end, and could not while stopped")
+            else:
+                yield strongest
+            yield from (_shadowed(verdict, "a stronger signal is sent") for verdict in others)
 
     # --- what came of it ---
 
@@ -244,6 +239,10 @@ def _limit_key(verdict: Verdict) -> LimitKey:
 
 def _wants_signal(verdict: Verdict) -> bool:
     return verdict.kind is Kind.FIRE and isinstance(verdict.item.action, Signal)
+
+
+def _shadowed(verdict: Verdict, reason: str) -> Verdict:
+    return replace(verdict, kind=Kind.SHADOWED, reason=reason)
 
 
 def _depth(verdicts: Iterable[Verdict]) -> int:

@@ -6,15 +6,17 @@ import contextlib
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
 
 from fallfromgrace import __version__
-from fallfromgrace.actions import Performer
+from fallfromgrace.actions import Performer, Ready
 from fallfromgrace.engine import Engine, Self
 from fallfromgrace.errors import ConfigError
 from fallfromgrace.logs import ERROR, INFO, Log
 from fallfromgrace.report import Reporter
-from fallfromgrace.rules import Config
+from fallfromgrace.rules import Config, Signal
 from fallfromgrace.source import Source
 from fallfromgrace.table import ProcessId
 from fallfromgrace.verdict import Kind, Outcome, Result, Verdict
@@ -36,6 +38,29 @@ def block_signals() -> None:
     """Keep the signals that the loop waits for, from now on, also those ignored by whoever started us."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+# Signals of one look are sent in groups of at most so many processes, each of which is held by a descriptor.
+_MOST_HELD = 256
+
+_Step = TypeVar("_Step")
+
+
+def _groups(verdicts: Iterable[Verdict]) -> Iterator[list[Verdict]]:
+    """What is to be performed together: each command alone, signals together, parents before their children.
+
+    A parent that ends first leaves its children nobody's, but they are held by then; one that ended last would have
+    replaced them.
+    """
+    signals = []
+    for verdict in verdicts:
+        if verdict.kind is Kind.FIRE and isinstance(verdict.item.action, Signal):
+            signals.append(verdict)
+        elif verdict.kind is Kind.FIRE:
+            yield [verdict]
+    while signals:  # the deepest come first
+        group, signals = signals[:_MOST_HELD], signals[_MOST_HELD:]
+        yield group[::-1]
 
 
 class Loop:
@@ -140,16 +165,28 @@ class Loop:
         self._reporter.forget(table)
         for verdict in verdicts:
             self._reporter.verdict(verdict)
-            if verdict.kind is Kind.FIRE and self._engine.due_at(verdict) <= now:
-                self._perform(verdict, now)
+        for group in _groups(verdicts):
+            self._perform([verdict for verdict in group if self._engine.due_at(verdict) <= now], now)
         return self._engine.next_look(verdicts, now)
 
-    def _perform(self, verdict: Verdict, now: float) -> None:
-        outcome = Outcome(verdict, Result.FAILED, "a fault of fall-from-grace")
+    def _perform(self, verdicts: Sequence[Verdict], now: float) -> None:
+        """Act on a group: all are held and asked again before the first is acted upon."""
+        performer = self._performer
+        with contextlib.ExitStack() as held:
+            asked = [self._tried(verdict, lambda each: performer.prepare(each, held)) for verdict in verdicts]
+            for verdict, ready in zip(verdicts, asked, strict=True):
+                outcome = self._tried(verdict, partial(self._carry_out, ready))
+                self._engine.record(outcome, now)
+                self._reporter.outcome(outcome)
+
+    def _carry_out(self, ready: Ready | Outcome, _: Verdict) -> Outcome:
+        return self._performer.carry_out(ready, self._clock())
+
+    def _tried(self, verdict: Verdict, step: Callable[[Verdict], _Step]) -> _Step | Outcome:
+        """What a step comes to; a fault of ours in one must not cost the others."""
         with self._surviving("an action"):
-            outcome = self._performer.perform(verdict, self._clock())
-        self._engine.record(outcome, now)
-        self._reporter.outcome(outcome)
+            return step(verdict)
+        return Outcome(verdict, Result.FAILED, "a fault of fall-from-grace")
 
     def _tend(self) -> None:
         with self._surviving("tending commands"):
@@ -172,11 +209,14 @@ class Loop:
         engine = Engine(config, self._myself)
         adoption = engine.adopt(self._engine, self._clock())
         self._engine = engine
+        self._performer.spawner.keep({monitor.name for monitor in config.monitors})
         self._reporter.reloaded(config, adoption)
         self._reporter.left_stopped(self._still_stopped(adoption.left_behind), "by a rule that is gone")
 
     def _still_stopped(self, identities: Iterable[ProcessId]) -> list[int]:
-        """The pids of those that are stopped this moment."""
+        """The pids of those that are stopped this moment, unless all we did was to say so."""
+        if self._performer.dry_run:
+            return []
         read = ((identity, self._source.reread(identity.pid)) for identity in identities)
         return [identity.pid for identity, found in read if found and found[0].id == identity and found[0].stopped]
 

@@ -131,6 +131,20 @@ def test_a_process_told_to_end_is_not_stopped_while_that_rule_fires():
     assert played(life, story) == [[(100, "term")], [], [(100, "stop @ 1m")]]
 
 
+def test_a_process_told_to_end_is_not_stopped_whatever_else_its_rule_does_and_others_are():
+    life = Life(monitor({"rmem > 900m": ["term", "exec @ 1m x"]}), monitor({"rmem > 500m": "stop @ 1m"}, "other"))
+    other = process(200)
+    assert life.look(0, (HOG, 950)) == [(100, "exec @ 1m x"), (100, "term")]
+    assert life.look(60, (HOG, 950), (other, 600)) == [(100, "exec @ 1m x"), (200, "stop @ 1m")]
+
+
+def test_of_a_process_that_two_monitors_cover_the_greater_depth_counts():
+    outer = monitor({"rmem > 500m": "term"}, "outer", "grand", children=True)
+    inner = monitor({"rmem > 500m": "kill"}, "inner", "hog", children=True)
+    family = (process(10, "grand"), 1), (process(11, "hog", ppid=10), 600), (process(12, "kid", ppid=11), 600)
+    assert Life(outer, inner).look(0, *family) == [(12, "kill"), (11, "kill")]
+
+
 # --- who is looked at ---
 
 

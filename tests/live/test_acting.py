@@ -62,6 +62,40 @@ def test_a_whole_family_that_is_too_large_is_ended_with_nobody_left(program, con
             running.end()
 
 
+# Replaces each of its workers as soon as it ends; says their pids.
+SUPERVISOR = """
+import os, sys
+def work():
+    print(os.posix_spawn("/bin/sleep", ["sleep", "60"], {}), flush=True)
+for _ in range(20):
+    work()
+while True:
+    os.wait()
+    work()
+"""
+
+
+def test_a_supervisor_that_replaces_its_workers_is_ended_with_all_of_them(program, configured, mark):
+    """Were the workers signalled first, it would have new ones, which nothing is above any more when it ends."""
+    master = subprocess.Popen([sys.executable, "-c", SUPERVISOR, mark], stdout=subprocess.PIPE, text=True)
+    workers = [int(master.stdout.readline()) for _ in range(20)]
+    try:
+        program(
+            "-c", configured(f"interval: 1s\nm:\n  cmdline: {mark}\n  children: 1\n  actions:\n    vmem > 1m: kill\n")
+        )
+        master.wait(20)
+        workers += [int(line) for line in master.stdout]  # ends when the last of them has
+        until(lambda: not any(state(pid) in ("S", "R") for pid in workers))
+        assert len(workers) == 20
+    finally:
+        for pid in workers:
+            stat = procfs.read_stat(pid)
+            if stat and stat.comm == "sleep":
+                os.kill(pid, signal.SIGKILL)
+        master.kill()
+        master.communicate()
+
+
 def test_children_of_what_has_become_something_else_are_left_alone(program, configured, mark):
     """What the children are below matched, and then ran something else with the same name, just before they grew."""
     large = "import time; held = bytearray(64 << 20); print('large', flush=True); time.sleep(60)"
