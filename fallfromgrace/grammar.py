@@ -32,6 +32,7 @@ if sys.flags.optimize > 1:
 # Longer or deeper conditions are no one's, and what walks a tree recurses.
 LONGEST_TRIGGER = 1000
 DEEPEST_TRIGGER = 20
+SHORTEST_LIMIT = 1.0
 # The kernel takes at most 128 KiB for one argument, MAX_ARG_STRLEN.
 LONGEST_COMMAND = 30_000
 
@@ -279,6 +280,8 @@ def p_exec(p: Any) -> None:
 
 def p_limit(p: Any) -> None:
     "limit : '@' DURATION"
+    if p[2] < SHORTEST_LIMIT:
+        raise RuleSyntaxError("that is too often; write at least 1s", p.lexpos(2), p.lexpos(2) + 1)
     p[0] = p[2]
 
 

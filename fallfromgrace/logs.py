@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import os
 import re
 import select
 import socket
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol, TextIO
+from typing import Protocol
 
 from fallfromgrace.exits import PROGRAM
 from fallfromgrace.rules import Exec
@@ -132,9 +131,37 @@ def _line(verdict: Verdict, result: str, more: dict[str, str]) -> str:
 # --- where they go ---
 
 
-def unbuffered(fd: int) -> TextIO:
-    """A text stream that keeps nothing back: what could not be written is not tried again when the program ends."""
-    return io.TextIOWrapper(io.FileIO(fd, "w", closefd=False), "utf-8", "backslashreplace", write_through=True)
+class Stream(Protocol):
+    """What lines are written to."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> object: ...
+
+
+class Descriptor:
+    """A stream that keeps nothing back and never waits: OSError where a line cannot be written whole.
+
+    A terminal is opened anew for that, because O_NONBLOCK on the one that we were given would be for all who share it,
+    and a terminal says that it has room when it has room for a single byte.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        with contextlib.suppress(OSError):
+            if os.isatty(fd):
+                self._fd = os.open(os.ttyname(fd), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def write(self, text: str, /) -> None:
+        data = text.encode(errors="backslashreplace")
+        if os.write(self._fd, data) != len(data):
+            raise BlockingIOError(errno.EAGAIN, "written in part")
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
 
 
 class _Counting:
@@ -161,7 +188,7 @@ class StderrLog(_Counting):
     """Lines on a stream, with the time in front, or for systemd's journal with the priority."""
 
     def __init__(
-        self, stream: TextIO, journal: bool = False, verbose: bool = False, clock: Callable[[], float] = time.time
+        self, stream: Stream, journal: bool = False, verbose: bool = False, clock: Callable[[], float] = time.time
     ) -> None:
         super().__init__(verbose)
         self._stream = stream
@@ -179,16 +206,15 @@ class StderrLog(_Counting):
         return False
 
 
-def _has_room(stream: TextIO) -> bool:
+def _has_room(stream: Stream) -> bool:
     """Whether a line can be written without waiting for whoever reads; a pipe that says so has room for 4 KiB.
 
     Not by O_NONBLOCK: a terminal or a pipe is shared with whoever started us, and would not block them either.
     """
-    try:
-        poll = select.poll()
-        poll.register(stream, select.POLLOUT)
-    except OSError:  # no descriptor behind it
+    if not isinstance(stream, Descriptor):
         return True
+    poll = select.poll()
+    poll.register(stream, select.POLLOUT)
     return bool(poll.poll(0))
 
 

@@ -6,6 +6,7 @@ name imitates it; it reads command lines whole, which may be 2 MB, and leaves NU
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import NamedTuple
 
@@ -52,7 +53,10 @@ def read_stat(pid: int, root: str = "/proc") -> Stat | None:
 def read_cmdline(pid: int, limit: int, root: str = "/proc") -> str | None:
     """The arguments joined by single spaces, trailing blanks removed, of at most `limit` bytes."""
     arguments = _read(f"{root}/{pid}/cmdline", limit)
-    return None if arguments is None else arguments.decode(errors="surrogateescape").replace("\0", " ").rstrip()
+    if arguments is None:
+        return None
+    text = arguments.decode(errors="surrogateescape").replace("\0", " ")
+    return text if len(arguments) == limit else text.rstrip()  # blanks at a cut are not trailing
 
 
 # At the beginning of a line: the first is the name, in which the kernel escapes newlines.
@@ -65,9 +69,14 @@ def read_euid(pid: int, root: str = "/proc") -> int | None:
     return int(uids[1]) if uids else None
 
 
+_OUR_OWN_WANT = (errno.EMFILE, errno.ENFILE)
+
+
 def _read(path: str, limit: int) -> bytes | None:
     try:
         with open(path, "rb", buffering=0) as file:
             return file.read(limit)
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return None
+    except OSError as error:
+        if error.errno in _OUR_OWN_WANT:
+            raise
+        return None  # gone, hidden, or unreadable for a reason of its own, which must not cost us the others

@@ -9,6 +9,8 @@ from fallfromgrace.rules import Config, counted
 from fallfromgrace.table import ProcessId, ProcessTable
 from fallfromgrace.verdict import Kind, Outcome, Verdict
 
+# So that a line holds all of them twice.
+_PIDS_A_LINE = 40
 _Subject = tuple[str, str, str, ProcessId]
 
 
@@ -62,6 +64,6 @@ class Reporter:
 
     def left_stopped(self, stopped: list[int], how: str) -> None:
         """Processes that stay stopped until somebody continues them."""
-        if stopped:
-            pids = " ".join(map(str, stopped))
+        for start in range(0, len(stopped), _PIDS_A_LINE):
+            pids = " ".join(map(str, stopped[start : start + _PIDS_A_LINE]))
             self._log.write(WARNING, f"still stopped {how}: {pids}; continue them with kill -CONT {pids}")

@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
@@ -18,6 +18,10 @@ MOST_RUNNING = 16
 # For one owner, so that hanging commands of one monitor leave room for those of others.
 MOST_RUNNING_EACH = 4
 MOST_QUEUED_EACH = 64
+# Then what it was to be run for is long past, and its `$PID` perhaps another process's.
+MOST_WAITING_SECONDS = 60.0
+# Pipes that are still open though their command has ended.
+MOST_LEFT = 128
 TIMEOUT_SECONDS = 60.0
 KILL_SECONDS = 5.0  # between TERM and KILL
 LONGEST_OUTPUT = 4096  # bytes that go to the log, in at most so many lines; the rest is read and thrown away
@@ -44,6 +48,7 @@ class Command:
     owner: str
     environment: Mapping[str, str]
     label: str
+    asked: float = 0.0
 
 
 @dataclass(slots=True)
@@ -74,8 +79,11 @@ class _Pipe:
             return
         self.head += chunk[: LONGEST_OUTPUT - len(self.head)]
         if not chunk:
-            os.close(self.descriptor)
-            self.open = False
+            self.close()
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+        self.open = False
 
 
 class Spawner:
@@ -89,6 +97,7 @@ class Spawner:
         self._running: list[_Running] = []
         self._pipes: list[_Pipe] = []
         self._queue: list[Command] = []
+        self._told_waiting = False
 
     @property
     def groups(self) -> frozenset[int]:
@@ -146,9 +155,12 @@ class Spawner:
         for pipe in self._pipes:
             pipe.drain()
         self._running = [each for each in self._running if not self._ended(each, now)]
+        self._close_oldest()
         self._pipes = [pipe for pipe in self._pipes if pipe.open]
         for each in self._running:
             self._limit_time(each, now)
+        late = f"it has waited for {MOST_WAITING_SECONDS:g} s"
+        self._drop_queued(late, lambda command: now - command.asked > MOST_WAITING_SECONDS)
         self._start_queued(now)
 
     def _ended(self, running: _Running, now: float) -> bool:
@@ -194,12 +206,34 @@ class Spawner:
             try:
                 self._spawn(command, now)
             except OSError as error:
-                lasting = error.errno not in _PASSING
-                result = "failed" if lasting else "waiting"
-                self._log.write(WARNING, f"{command.label} {fields(result=result, detail=error.strerror)}")
-                if not lasting:
+                if error.errno in _PASSING:
+                    self._tell_waiting(command, error)
                     return
+                self._log.write(WARNING, f"{command.label} {fields(result='failed', detail=error.strerror)}")
+            self._told_waiting = False
             self._queue.remove(command)
+
+    def _tell_waiting(self, command: Command, error: OSError) -> None:
+        """Once, until something can be started again."""
+        if not self._told_waiting:
+            self._log.write(WARNING, f"{command.label} {fields(result='waiting', detail=error.strerror)}")
+        self._told_waiting = True
+
+    def _drop_queued(self, why: str, stale: Callable[[Command], bool]) -> None:
+        for command in [each for each in self._queue if stale(each)]:
+            self._queue.remove(command)
+            self._log.write(WARNING, f"{command.label} {fields(result='failed', detail=why)}")
+
+    def keep(self, owners: Collection[str]) -> None:
+        """Drop what waits for monitors that are no longer there."""
+        self._drop_queued("its monitor is gone", lambda command: command.owner not in owners)
+
+    def _close_oldest(self) -> None:
+        """What commands left running holds their pipes open; of too many the oldest are closed."""
+        running = {id(each.pipe) for each in self._running}
+        left = [pipe for pipe in self._pipes if pipe.open and id(pipe) not in running]
+        for pipe in left[: max(0, len(left) - MOST_LEFT)]:
+            pipe.close()
 
 
 def _raise_sigio_for(descriptor: int) -> None:

@@ -102,6 +102,7 @@ BAD_ACTIONS = [
     ("stop @ 10", "'10' is not a time; write a number with s, m, h or d, such as 10m", 7, 9),
     ("stop @ 500k", "'500k' is not a time; write a number with s, m, h or d, such as 10m", 7, 11),
     ("stop @ 0s", "'0s' is no time at all; write at least 1s", 7, 9),
+    ("exec @ 0.001s x", "that is too often; write at least 1s", 7, 8),
     ("term @", "it ends too early; write term, or term @ 10m", 6, 7),
     ("term term", "'term' does not belong here; write term, or term @ 10m", 5, 9),
     ("exec", "it ends too early; exec needs a command: exec logger hello, or exec @ 1h logger hello", 4, 5),
@@ -162,7 +163,7 @@ conditions = st.recursive(
     ),
     max_leaves=6,
 )
-limits = st.one_of(st.none(), st.floats(0.001, 1e8), st.integers(1, 10**8).map(float))
+limits = st.one_of(st.none(), st.floats(1, 1e8), st.integers(1, 10**8).map(float))
 commands = st.text(min_size=1).map(lambda text: "x" + text.rstrip(" \n"))
 actions = st.one_of(
     st.builds(Signal, st.sampled_from(["term", "kill"]), limits),

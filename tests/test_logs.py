@@ -163,7 +163,7 @@ def test_a_text_of_several_lines_cannot_forge_one():
 def test_nobody_reading_stderr_is_no_error():
     reading, writing = os.pipe()
     os.close(reading)
-    log = StderrLog(logs.unbuffered(writing))
+    log = StderrLog(logs.Descriptor(writing))
     log.write(NOTICE, "x")
     log.write(NOTICE, "y")
     os.close(writing)
@@ -172,7 +172,7 @@ def test_nobody_reading_stderr_is_no_error():
 
 def test_a_full_disk_is_no_error():
     with open("/dev/full", "wb", buffering=0) as full:
-        StderrLog(logs.unbuffered(full.fileno())).write(NOTICE, "x")
+        StderrLog(logs.Descriptor(full.fileno())).write(NOTICE, "x")
 
 
 # --- syslog ---
@@ -323,3 +323,19 @@ def test_a_stream_that_is_full_blocks_nothing_and_the_loss_is_told_on_a_new_one(
 def test_the_address_may_be_no_socket_at_all(tmp_path):
     for path in (tmp_path, tmp_path / "x" / "y", "/dev/null"):
         SyslogLog(str(path)).write(NOTICE, "x")
+
+
+@pytest.mark.parametrize("length", [10, 100, 800])
+def test_a_terminal_or_pipe_that_nobody_reads_does_not_block_and_what_it_lost_is_counted(length):
+    """A terminal in its usual mode says that it has room when one byte fits."""
+    for reading, writing in (os.openpty(), os.pipe()):
+        log = StderrLog(logs.Descriptor(writing), journal=True)
+        for _ in range(100_000 // length):
+            log.write(NOTICE, "x" * length)  # 64 KiB fit into a pipe, 4 KiB into a terminal
+        seen = b""
+        while b"lines lost" not in seen:
+            seen += os.read(reading, 65536)
+            log.write(NOTICE, "y")
+        assert re.search(rb"<4>\d+ lines lost", seen)
+        os.close(reading)
+        os.close(writing)

@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -38,10 +39,16 @@ def test_our_own_stat_is_read():
     assert (stat.ppid, stat.pgid, stat.kernel_thread) == (os.getppid(), os.getpgrp(), False)
 
 
-@pytest.mark.parametrize("error", [FileNotFoundError, ProcessLookupError, PermissionError])
+@pytest.mark.parametrize("error", [FileNotFoundError, ProcessLookupError, PermissionError, OSError(5, "I/O")])
 def test_who_is_gone_or_hidden_has_no_stat(error):
     with mock.patch("builtins.open", side_effect=error):
         assert read_stat(1) is None
+
+
+def test_a_want_of_our_own_is_not_taken_for_a_process_that_is_gone():
+    error = OSError(errno.EMFILE, "Too many open files")
+    with mock.patch("builtins.open", side_effect=error), pytest.raises(OSError, match="Too many"):
+        read_stat(1)
 
 
 def test_the_root_of_proc_can_be_elsewhere(tmp_path):
@@ -64,6 +71,7 @@ def test_a_stat_of_before_linux_3_5_does_not_tell_where_the_arguments_are():
         (b"not \xff UTF-8\0", "not \udcff UTF-8"),
         (b"", ""),
         (b"x" * 200, "x" * 100),
+        (b"tail" + b"\0" * 200, "tail" + " " * 96),  # not trailing: who knows what comes then
     ],
 )
 def test_a_command_line_is_its_arguments_joined_by_spaces_and_has_no_nul(raw, text, tmp_path):

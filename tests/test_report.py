@@ -72,6 +72,10 @@ def test_a_reload_says_what_changed_and_who_stays_stopped(reporter, log):
     adoption = Adoption(added=2, removed=1, changed=4, timers_kept=3, left_behind=())
     reporter.reloaded(config(monitor({"rmem > 1": "term"})), adoption)
     reporter.left_stopped([], "by a rule")
+    reporter.left_stopped(list(range(1_000_000, 1_000_100)), "by a rule")
+    assert sum(line.count("100009") for _, line in log) == 2 * 10  # every pid is named twice, in whole lines
+    assert all(len(line) < 960 for _, line in log)
+    del log[1:]
     reporter.left_stopped([7, 8], "by a rule that is gone")
     assert log == [
         (NOTICE, "configuration reloaded: 1 monitor, 1 rule; +2 rules, -1, 4 changed, 3 armed timers kept"),

@@ -199,6 +199,43 @@ def test_hanging_commands_of_one_monitor_leave_room_for_those_of_others(spawner)
     assert spawner.start(command("echo x", owner="other"), 0.0)
 
 
+def test_a_full_share_of_one_monitor_does_not_stand_before_what_others_wait_for(spawner, log):
+    for n in range(spawn.MOST_RUNNING):
+        spawner.start(command("sleep 60", owner=f"m{n // 4}"), 0.0)
+    spawner.start(command("echo first", owner="m1"), 0.0)
+    spawner.start(command("echo second", owner="other"), 0.0)
+    os.killpg(min(spawner.groups), signal.SIGKILL)  # of m0
+    until(lambda: (spawner.tend(0.0), output(log))[1])
+    assert output(log) == ["second"]
+
+
+def test_what_has_waited_too_long_or_for_a_monitor_that_is_gone_is_dropped_and_told(spawner, log):
+    for _ in range(spawn.MOST_RUNNING_EACH + 1):
+        spawner.start(command("sleep 60"), 0.0)
+    spawner.tend(spawn.MOST_WAITING_SECONDS)
+    assert spawner.busy == 5
+    spawner.tend(spawn.MOST_WAITING_SECONDS + 0.1)
+    assert 'label result=failed detail="it has waited for 60 s"' in log.text()
+    spawner.start(command("true"), 0.0)
+    spawner.keep({"other"})
+    assert 'label result=failed detail="its monitor is gone"' in log.text()
+    assert spawner.busy == 4
+
+
+def test_too_many_pipes_that_commands_left_open_are_closed_the_oldest_first(spawner, monkeypatch):
+    monkeypatch.setattr(spawn, "MOST_LEFT", 2)
+    for n in range(4):
+        spawner.start(command("sleep 60 &", owner=str(n)), 0.0)
+    groups = spawner.groups
+    oldest = spawner._pipes[:2]
+    settle(spawner)
+    spawner.tend(0.0)
+    assert [pipe.open for pipe in oldest] == [False, False]
+    assert len(spawner._pipes) == 2
+    for group in groups:
+        os.killpg(group, signal.SIGKILL)  # the sleep that is left, of a group that we made
+
+
 def test_who_came_later_does_not_overtake_what_waits(spawner):
     for _ in range(spawn.MOST_RUNNING_EACH + 1):
         spawner.start(command("sleep 60"), 0.0)
@@ -242,7 +279,8 @@ def test_what_waits_is_tried_again_when_it_cannot_be_started(spawner, log):
         spawner.start(command("true"), 0.0)
     with mock.patch("os.posix_spawn", side_effect=FULL):
         until(lambda: (spawner.tend(0.0), spawner.busy == 1)[1])
-    assert "temporarily unavailable" in log.text()
+        spawner.tend(0.0)
+    assert log.text().count("temporarily unavailable") == 1
     settle(spawner)
     assert log.text().count("status=0") == spawn.MOST_RUNNING_EACH + 1
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from fallfromgrace import config, daemonize, exits, loop
 from fallfromgrace.actions import Performer
 from fallfromgrace.engine import Self
-from fallfromgrace.logs import ERROR, Log, StderrLog, SyslogLog, unbuffered
+from fallfromgrace.logs import ERROR, Descriptor, Log, StderrLog, SyslogLog
 from fallfromgrace.pidfile import PidFile
 from fallfromgrace.rules import Config
 from fallfromgrace.source import PsutilSource
@@ -40,7 +40,7 @@ def run(options: Options) -> int:
         lock.acquire()
     if options.detach and lock:
         return _detach(options, found, lock)
-    log = StderrLog(unbuffered(2), journal=to_journal(2), verbose=options.verbose)
+    log = StderrLog(Descriptor(2), journal=to_journal(2), verbose=options.verbose)
     return _watch(options, found, lock, log, ready=lambda: None)
 
 
