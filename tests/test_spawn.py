@@ -209,17 +209,30 @@ def test_a_full_share_of_one_monitor_does_not_stand_before_what_others_wait_for(
     assert output(log) == ["second"]
 
 
-def test_what_has_waited_too_long_or_for_a_monitor_that_is_gone_is_dropped_and_told(spawner, log):
+@pytest.fixture
+def one_waits(spawner):
+    """A monitor's share runs, and one command more waits."""
     for _ in range(spawn.MOST_RUNNING_EACH + 1):
         spawner.start(command("sleep 60"), 0.0)
-    spawner.tend(spawn.MOST_WAITING_SECONDS)
-    assert spawner.busy == 5
-    spawner.tend(spawn.MOST_WAITING_SECONDS + 0.1)
-    assert 'label result=failed detail="it has waited for 60 s"' in log.text()
-    spawner.start(command("true"), 0.0)
+
+
+@pytest.mark.usefixtures("one_waits")
+def test_what_has_waited_too_long_is_dropped_and_told(spawner, log, monkeypatch):
+    monkeypatch.setattr(spawn, "MOST_WAITING_SECONDS", 10.0)
+    spawner.tend(10.0)
+    assert spawner.busy == spawn.MOST_RUNNING_EACH + 1
+    spawner.tend(10.1)
+    assert spawner.busy == spawn.MOST_RUNNING_EACH
+    assert 'label result=failed detail="it has waited for 10 s"' in log.text()
+
+
+@pytest.mark.usefixtures("one_waits")
+def test_what_waits_for_a_monitor_that_is_gone_is_dropped_and_told(spawner, log):
+    spawner.keep({"m", "other"})
+    assert spawner.busy == spawn.MOST_RUNNING_EACH + 1
     spawner.keep({"other"})
+    assert spawner.busy == spawn.MOST_RUNNING_EACH
     assert 'label result=failed detail="its monitor is gone"' in log.text()
-    assert spawner.busy == 4
 
 
 def test_too_many_pipes_that_commands_left_open_are_closed_the_oldest_first(spawner, monkeypatch):
