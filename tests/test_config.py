@@ -441,3 +441,16 @@ def test_random_text_is_a_configuration_or_told_why_not(text, tmp_path_factory):
     path.write_bytes(text.encode(errors="surrogatepass"))
     with contextlib.suppress(ConfigError):
         assert config.load(path)
+
+
+@pytest.mark.parametrize(
+    ("regex", "told"),
+    [
+        ("(?a)(?u)x", "this is not a regular expression: ASCII and UNICODE flags are incompatible"),
+        ("a{" + "9" * 5000 + "}", "regular expression"),
+        ("a{" + "9" * 50 + "}", "this regular expression is too large; make it simpler"),
+    ],
+)
+def test_a_regex_that_python_refuses_in_another_way_is_a_problem_like_others(regex, told, conf):
+    [fault] = faults(conf(f"m:\n  cmdline: '{regex}'\n  actions:\n    rmem > 1g: term\n"))
+    assert told in fault

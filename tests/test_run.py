@@ -1,5 +1,6 @@
 """The whole program, started as its users start it."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -7,9 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mock
 import pytest
 
-from fallfromgrace import daemonize, loop
+from fallfromgrace import daemonize, exits, loop
 from fallfromgrace.commands import run
 from fallfromgrace.commands.run import Options
 from fallfromgrace.logs import StderrLog, SyslogLog
@@ -197,3 +199,32 @@ def test_a_missing_syslog_is_told_when_a_daemon_starts(place, monkeypatch, capsy
     assert run.run(Options(place.config, str(place.pidfile), detach=True)) == 70
     assert "there is no syslog at" in capsys.readouterr().err
     assert not place.pidfile.exists()
+
+
+@pytest.mark.parametrize(
+    ("came", "kept"),
+    [
+        ({"side_effect": KeyboardInterrupt}, True),  # the daemon may live: a second one must not start
+        ({"side_effect": exits.Failure("cannot detach")}, False),
+        ({"return_value": exits.SOFTWARE}, False),
+        ({"return_value": exits.OK}, True),
+    ],
+)
+def test_the_pid_file_goes_only_if_the_daemon_has_ended(came, kept, tmp_path):
+    lock = PidFile(str(tmp_path / "x.pid"))
+    lock.acquire()
+    with mock.patch.object(daemonize, "detached", **came), contextlib.suppress(KeyboardInterrupt, exits.Failure):
+        run._detach(Options(tmp_path / "x.conf", str(tmp_path / "x.pid"), detach=True), None, lock)
+    assert (tmp_path / "x.pid").exists() is kept
+    lock.release()
+
+
+@pytest.mark.parametrize("how", [["-t"], ["check"]])
+def test_a_wrong_configuration_is_wrong_also_when_nobody_hears_why(how, tmp_path):
+    (tmp_path / "bad.conf").write_text("m:\n  cmdline: (\n")
+    reading, writing = os.pipe()
+    os.close(reading)
+    for stderr in (writing, os.open("/dev/full", os.O_WRONLY)):
+        ran = subprocess.run([*PROGRAM, *how, "-c", tmp_path / "bad.conf"], stderr=stderr, timeout=60)
+        os.close(stderr)
+        assert ran.returncode == 78
