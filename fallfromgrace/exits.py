@@ -5,7 +5,7 @@ The numbers are those of sysexits.h. A daemon that cannot start never exits 1: i
 
 from __future__ import annotations
 
-import contextlib
+import os
 import sys
 
 from fallfromgrace import __version__
@@ -58,8 +58,11 @@ def _foreign(module: str | None) -> bool:
 
 def complain(text: str) -> None:
     """Say something on stderr, if there is anybody to hear it."""
-    with contextlib.suppress(OSError, ValueError):
+    try:
         print(text, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        # What is kept back would be tried again at the end, and the failure change our exit status.
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for good
 
 
 def _report(error: BaseException) -> str:
