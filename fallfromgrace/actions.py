@@ -26,7 +26,6 @@ _LONGEST_VARIABLE = 8192
 # A command that found these would speak to systemd in our name.
 _BETWEEN_SYSTEMD_AND_US = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "JOURNAL_STREAM", "INVOCATION_ID"}
 
-
 _NUMBERS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGSTOP}
 
 
@@ -44,11 +43,6 @@ class Performer:
         self._source = source
         self.dry_run = dry_run
         self.spawner = Spawner(log)
-
-    def perform(self, verdict: Verdict, now: float) -> Outcome:
-        """Do what a FIRE verdict asks for, if the process, held fast and read anew, still gives cause."""
-        with ExitStack() as held:
-            return self.carry_out(self.prepare(verdict, held), now)
 
     def prepare(self, verdict: Verdict, held: ExitStack) -> Ready | Outcome:
         """Hold the process for as long as `held` is open, read it anew, and ask again; an outcome if that was all."""

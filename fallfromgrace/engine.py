@@ -133,10 +133,9 @@ class Engine:
         return ""
 
     def _limited(self, verdict: Verdict, now: float) -> Verdict:
-        if verdict.kind is not Kind.FIRE or self.due_at(verdict) <= now:
+        if verdict.kind is not Kind.FIRE or (due := self.due_at(verdict)) <= now:
             return verdict
-        done = self.due_at(verdict) == inf
-        return replace(verdict, kind=Kind.LIMITED, reason="it is done" if done else "its limit has not run out")
+        return replace(verdict, kind=Kind.LIMITED, reason="it is done" if due == inf else "its limit has not run out")
 
     def due_at(self, verdict: Verdict) -> float:
         """When the action of a rule that fires is due, by what was recorded so far; -inf at once."""
@@ -157,7 +156,7 @@ class Engine:
         """
         by_process: dict[ProcessId, list[Verdict]] = {}
         for verdict in verdicts:
-            if _wants_signal(verdict):
+            if verdict.wants_signal:
                 by_process.setdefault(verdict.process.id, []).append(verdict)
             else:
                 yield verdict
@@ -237,10 +236,6 @@ def _limit_key(verdict: Verdict) -> LimitKey:
     return verdict.monitor.name, verdict.item.key, None if everyone else verdict.process.id
 
 
-def _wants_signal(verdict: Verdict) -> bool:
-    return verdict.kind is Kind.FIRE and isinstance(verdict.item.action, Signal)
-
-
 def _shadowed(verdict: Verdict, reason: str) -> Verdict:
     return replace(verdict, kind=Kind.SHADOWED, reason=reason)
 
@@ -250,5 +245,5 @@ def _depth(verdicts: Iterable[Verdict]) -> int:
 
 
 def _strength(verdict: Verdict) -> int:
-    action = verdict.item.action
-    return _STRENGTH[action.word] if isinstance(action, Signal) else len(_STRENGTH)
+    assert isinstance(verdict.item.action, Signal)
+    return _STRENGTH[verdict.item.action.word]

@@ -16,7 +16,7 @@ from fallfromgrace.engine import Engine, Self
 from fallfromgrace.errors import ConfigError
 from fallfromgrace.logs import ERROR, INFO, Log
 from fallfromgrace.report import Reporter
-from fallfromgrace.rules import Config, Signal
+from fallfromgrace.rules import Config
 from fallfromgrace.source import Source
 from fallfromgrace.table import ProcessId
 from fallfromgrace.verdict import Kind, Outcome, Result, Verdict
@@ -54,7 +54,7 @@ def _groups(verdicts: Iterable[Verdict]) -> Iterator[list[Verdict]]:
     """
     signals = []
     for verdict in verdicts:
-        if verdict.kind is Kind.FIRE and isinstance(verdict.item.action, Signal):
+        if verdict.wants_signal:
             signals.append(verdict)
         elif verdict.kind is Kind.FIRE:
             yield [verdict]

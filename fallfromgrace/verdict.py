@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from fallfromgrace.expression import Sample, evaluate
-from fallfromgrace.rules import Item, Monitor, Rule
+from fallfromgrace.rules import Item, Monitor, Rule, Signal
 from fallfromgrace.table import Descent, Process
 
 
@@ -62,6 +62,11 @@ class Verdict:
     @property
     def process(self) -> Process:
         return self.descent.process
+
+    @property
+    def wants_signal(self) -> bool:
+        """Whether a signal is to be sent, of which a process gets one in a look."""
+        return self.kind is Kind.FIRE and isinstance(self.item.action, Signal)
 
 
 @dataclass(frozen=True, slots=True)

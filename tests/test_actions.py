@@ -27,8 +27,16 @@ class Reads:
         return self.answer
 
 
+class Edge(Performer):
+    """A performer that goes both its steps at once."""
+
+    def perform(self, decided, now):
+        with contextlib.ExitStack() as held:
+            return self.carry_out(self.prepare(decided, held), now)
+
+
 def performer(source=None, *, dry_run=False):
-    return Performer(source or PsutilSource(), dry_run=dry_run, log=Lines())
+    return Edge(source or PsutilSource(), dry_run=dry_run, log=Lines())
 
 
 def about(hog, action="term", trigger="rmem > 1m", **other):
