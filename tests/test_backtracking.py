@@ -1,0 +1,264 @@
+import re
+import signal
+import threading
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fallfromgrace.backtracking import LONGEST, attack
+
+
+def slowness(regex, text):
+    """The CPU seconds of the fastest of three searches."""
+    pattern, taken = re.compile(regex), []
+    for _ in range(3):
+        start = time.thread_time()
+        pattern.search(text)
+        taken.append(time.thread_time() - start)
+    return min(taken)
+
+
+EXPONENTIAL = [
+    r"(a+)+$", r"(a|a)*b", r"(\w+\s?)*$", r"^(([a-z])+.)+[A-Z]([a-z])+$", r"(x+x+)+y", r"(a|aa)+$", r"(.+)+x",
+    r"(?s)(.+)+x", r"(foo|f.o)+bar", r"(a|b|ab)*c", r"^--name=(\w+,?)+;", r"(?i)(A+)+$", r"(a+)+?b",
+    r"/(\S+/)*\S+\.jar$", r"(?=(a+)+$)x", r"(?!(a+)+$)y", r"x|(a+)+$", r"^(\d+[.,]?)+ kB", r"([^,]|\w)*;",
+    r"(a*b*)*c", r"^.{2000}(a+)+$", r"(?:a?){30}a{30}",
+]  # fmt: skip
+POWERS = [
+    r".*foo.*bar$", r"java .*-jar .*tomcat", r"(.*a){20}", r"(.*,){12}x", r"\w+\w+\w+!", r"^.*.*.*=", r"(.*)\1x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("regex", EXPONENTIAL + POWERS)
+def test_a_regex_that_backtracks_badly_is_attacked(regex):
+    text = attack(re.compile(regex), 0.01)
+    assert text is not None
+    assert len(text) <= LONGEST
+
+
+def test_the_usual_limit_is_a_twentieth_of_a_second():
+    regex = "(.+)+x"
+    text = attack(re.compile(regex))
+    assert text is not None
+    shorter = text[: len(text) - 8]  # each character doubles it
+    assert slowness(regex, shorter) < 0.05
+
+
+# Their time grows with the square of the length: some pass the usual limit and some do not, which is for the machine to
+# say. Each with limits from which it is far on every one.
+SQUARES = [
+    (r".*foo", 0.01, 10), (r"(?:foo|bar)+baz", 0.01, 5), (r"\s+$", 0.01, 10), (r"[a-z]+ --port=\d+", 0.005, 5),
+    (r"(?m)^\s*foo", 0.005, 10), (r"python3? .*manage\.py", 0.001, 1), (r"xulrunner-bin .*conkeror", 0.001, 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("regex", "exceeded", "kept"), SQUARES)
+def test_the_limit_decides_and_the_attack_does_what_it_says(regex, exceeded, kept):
+    text = attack(re.compile(regex), exceeded)
+    assert text is not None
+    assert slowness(regex, text) > exceeded / 2
+    assert attack(re.compile(regex), kept) is None
+
+
+INNOCENT = [
+    r"^/usr/bin/foo", r"firefox", r"^/opt/google/chrome/chrome", r"", r".", r".*", r"^\S+/backup( |$)",
+    r"(?i)chrome|chromium", r"a{3}", r"\bworker\b", r"^(\S+\s*)+$", r"^\S*/java .*tomcat", r"^(/usr)?/s?bin/\w+d( |$)",
+    r"nginx: worker process \S+$", r"\d+", r"(?=)(?!)", r"(?P<x>a)?b(?(x)c|d)", r"(a)\1", r"[^\W\d]x", r"\x00+a",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("regex", INNOCENT)
+def test_an_innocent_regex_is_not_attacked_and_costs_little(regex):
+    start = time.thread_time()
+    assert attack(re.compile(regex)) is None
+    assert time.thread_time() - start < 0.25
+
+
+@pytest.mark.parametrize("regex", ["(" * 80 + "a" + ")+" * 80, "".join(f"(a{n}|b+)*" for n in range(90)), "x" * 20000])
+def test_a_huge_regex_takes_no_long_time(regex):
+    start = time.thread_time()
+    attack(re.compile(regex))
+    assert time.thread_time() - start < 3
+
+
+@pytest.mark.parametrize("regex", [r"(\0+)+a", r"(\s+)+x", r"(?:\0|\n)+x", r" +x", r"(.+)+x"])
+def test_an_attack_is_what_a_command_line_can_be(regex):
+    text = attack(re.compile(regex), 0.002) or ""
+    assert "\0" not in text
+    assert text == text.rstrip()
+
+
+# --- how it is measured -----------------------------------------------------------------------------------------
+
+
+class Searched:
+    """A regex whose searches are done by a function that gets their text and number."""
+
+    pattern, flags = "a+b", re.UNICODE
+
+    def __init__(self, searching):
+        self._searching = searching
+        self.texts = []
+
+    def search(self, text):
+        self.texts.append(text)
+        self._searching(text, len(self.texts))
+
+
+def busy(seconds):
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
+def forever(*_):
+    while True:
+        pass
+
+
+def test_a_search_without_end_is_ended():
+    assert attack(Searched(forever), 0.01) is not None
+
+
+def test_waiting_is_not_what_is_measured():
+    assert attack(Searched(lambda text, number: time.sleep(0.004)), 0.003) is None
+
+
+def test_what_was_slow_once_or_twice_was_the_machine():
+    assert attack(Searched(lambda text, number: busy(0.004) if number <= 2 else None), 0.002) is None
+
+
+def test_what_is_slow_three_times_is_an_attack_with_that_text():
+    pattern = Searched(lambda text, number: busy(0.004) if len(text) > 1000 else busy(len(text) * 1e-7))
+    text = attack(pattern, 0.002)
+    assert len(text) > 1000
+    assert pattern.texts[-3:] == [text] * 3
+
+
+def test_no_more_is_spent_than_ten_times_the_limit_and_the_search_that_exceeds_it():
+    start = time.thread_time()
+    attack(Searched(lambda text, number: busy(0.009)), 0.01)
+    assert time.thread_time() - start < 0.15
+
+
+def test_an_alarm_after_the_result_is_not_heard():
+    def searching(text, number):
+        handlers.append(signal.getsignal(signal.SIGVTALRM))
+
+    handlers = []
+    attack(Searched(searching))
+    assert handlers[0](signal.SIGVTALRM, None) is None
+
+
+def test_an_alarm_that_comes_early_is_no_proof():
+    assert attack(Searched(lambda text, number: signal.raise_signal(signal.SIGVTALRM))) is None
+
+
+# --- what it leaves behind --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def of_somebody_else():
+    """A handler and a running timer, which nobody may change."""
+
+    def handler(*_):
+        pass
+
+    before = signal.signal(signal.SIGVTALRM, handler)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 1000, 500)
+    yield handler
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    signal.signal(signal.SIGVTALRM, before)
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("pattern", "raised"),
+    [
+        (re.compile("firefox"), None),
+        (re.compile("a.*b"), None),
+        (re.compile("(a+)+$"), None),
+        (Searched(interrupted), KeyboardInterrupt),
+    ],
+)
+def test_handler_timer_and_mask_are_as_they_were(of_somebody_else, pattern, raised):
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGVTALRM})
+    try:
+        if raised:
+            with pytest.raises(raised):
+                attack(pattern, 0.01)
+        else:
+            attack(pattern, 0.01)
+        assert signal.SIGVTALRM in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    left, interval = signal.getitimer(signal.ITIMER_VIRTUAL)
+    assert 990 < left <= 1001
+    assert interval == 500
+    assert signal.getsignal(signal.SIGVTALRM) is of_somebody_else
+
+
+def test_no_timer_is_left_where_none_was():
+    attack(re.compile("(a+)+$"), 0.01)
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)
+    assert signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL
+
+
+def test_a_blocked_alarm_is_heard_all_the_same():
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGVTALRM})
+    try:
+        assert attack(re.compile("(a+)+$"), 0.01)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def test_outside_the_main_thread_it_is_an_error():
+    def attacking():
+        with pytest.raises(ValueError, match="main thread"):
+            attack(re.compile("(a+)+$"))
+        raised.append(True)
+
+    raised = []
+    thread = threading.Thread(target=attacking)
+    thread.start()
+    thread.join()
+    assert raised
+
+
+# --- anything ---------------------------------------------------------------------------------------------------
+
+PIECES = [
+    "a", "b", ".", r"\w", r"\s", r"\D", r"[^a\s]", "[a-c-]", "foo", "^", "$", r"\b", "(?i:A)", "(?=a+)", "(?!b*)",
+    "(?<=a)", r"(a|ab)", "(?:|b)", "é", r"\n", r"(?:(x)?(?(1)y|z))",
+]  # fmt: skip
+REPEATS = ["", "", "*", "+", "?", "*?", "{2,}", "{3}", "{0,40}"]
+
+REGEXES = st.recursive(
+    st.builds(str.__add__, st.sampled_from([piece for piece in PIECES if piece not in "^$"]), st.sampled_from(REPEATS))
+    | st.sampled_from(PIECES),
+    lambda inner: st.builds(
+        lambda inside, between, repeat: f"(?:{between.join(inside)}){repeat}",
+        st.lists(inner, min_size=1, max_size=3),
+        st.sampled_from(["", "|"]),
+        st.sampled_from(REPEATS),
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(regex=REGEXES)
+def test_any_regex_has_an_answer_in_bounded_time(regex):
+    try:
+        pattern = re.compile(regex)
+    except re.error:
+        return
+    start = time.thread_time()
+    text = attack(pattern, 0.01)
+    assert time.thread_time() - start < 1
+    assert text is None or (len(text) <= LONGEST and text == text.rstrip())
