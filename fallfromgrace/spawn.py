@@ -33,7 +33,7 @@ _DEFAULTED = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
 # What keeps a command from being started now, but not for ever.
-_PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
 class QueueFull(Exception):
@@ -42,13 +42,26 @@ class QueueFull(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run, which monitor owns it, and the log fields that say for whom."""
+    """What to run, which monitor owns it, and the log fields that say for whom.
+
+    `argv`, whose first is an absolute path, is run instead of `text` by a shell. Commands with the same `share`, that
+    of the owner if empty, run `most` at a time. `ended` is told once how it ended, None if it never began, and then
+    says itself in the log what that means.
+    """
 
     text: str
     owner: str
     environment: Mapping[str, str]
     label: str
     asked: float = 0.0
+    argv: tuple[str, ...] = ()
+    timeout: float = TIMEOUT_SECONDS
+    share: str = ""
+    most: int = MOST_RUNNING_EACH
+    ended: Callable[[int | None], None] | None = None
+
+    def shares_with(self, other: Command) -> bool:
+        return (self.share or self.owner) == (other.share or other.owner)
 
 
 @dataclass(slots=True)
@@ -98,6 +111,7 @@ class Spawner:
         self._pipes: list[_Pipe] = []
         self._queue: list[Command] = []
         self._told_waiting = False
+        self._over: list[tuple[Command, int | None]] = []
 
     @property
     def groups(self) -> frozenset[int]:
@@ -123,8 +137,8 @@ class Spawner:
 
     def start(self, command: Command, now: float) -> bool:
         """Run a command, or queue it: whether it was started at once. OSError where it cannot be, QueueFull."""
-        waiting = sum(each.owner == command.owner for each in self._queue)
-        if not waiting and self._has_room(command.owner):
+        waiting = sum(command.shares_with(each) for each in self._queue)
+        if not waiting and self._has_room(command):
             self._spawn(command, now)
             return True
         if waiting >= MOST_QUEUED_EACH:
@@ -132,9 +146,9 @@ class Spawner:
         self._queue.append(command)
         return False
 
-    def _has_room(self, owner: str) -> bool:
-        each = sum(running.command.owner == owner for running in self._running)
-        return len(self._running) < MOST_RUNNING and each < MOST_RUNNING_EACH
+    def _has_room(self, command: Command) -> bool:
+        beside = sum(command.shares_with(running.command) for running in self._running)
+        return len(self._running) < MOST_RUNNING and beside < command.most
 
     def _spawn(self, command: Command, now: float) -> None:
         reading, writing = os.pipe()
@@ -148,7 +162,7 @@ class Spawner:
             os.close(writing)
         pipe = _Pipe(reading)
         self._pipes.append(pipe)
-        self._running.append(_Running(command, pid, now, pipe, now + TIMEOUT_SECONDS))
+        self._running.append(_Running(command, pid, now, pipe, now + command.timeout))
 
     def tend(self, now: float) -> None:
         """Read outputs, take note of commands that ended, end those that run too long, start those that wait."""
@@ -162,20 +176,31 @@ class Spawner:
         late = f"it has waited for {MOST_WAITING_SECONDS:g} s"
         self._drop_queued(late, lambda command: now - command.asked > MOST_WAITING_SECONDS)
         self._start_queued(now)
+        self._tell_ended()
+
+    def _tell_ended(self) -> None:
+        """Last, when all is in order again: who is told may start a command, or fail and leave the others for later."""
+        while self._over:
+            command, status = self._over.pop(0)
+            if command.ended:
+                command.ended(status)
 
     def _ended(self, running: _Running, now: float) -> bool:
         if not os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             return False
         if len(running.signals) == 1:
             self._send(running, now)  # it heeded TERM; what else is in its group, and did not, is still told by it
-        _, status = os.waitpid(running.pid, 0)
+        _, waited = os.waitpid(running.pid, 0)
+        status = os.waitstatus_to_exitcode(waited)
         running.pipe.drain()  # what it wrote between our reading and its end
-        self._report(running, os.waitstatus_to_exitcode(status), now)
+        self._report(running, status, now)
+        self._over.append((running.command, status))
         return True
 
     def _report(self, running: _Running, status: int, now: float) -> None:
         label = f"{running.command.label} {fields(status=status, seconds=f'{now - running.started:.1f}')}"
-        self._log.write(WARNING if status else DEBUG, label)
+        if not running.command.ended:
+            self._log.write(WARNING if status else DEBUG, label)
         lines = filter(None, running.pipe.head.decode(errors="surrogateescape").splitlines())
         for line in islice(lines, MOST_LINES):
             self._log.write(INFO, f"{running.command.label} {fields(output=line)}")
@@ -201,15 +226,15 @@ class Spawner:
 
     def _start_queued(self, now: float) -> None:
         for command in list(self._queue):
-            if not self._has_room(command.owner):
+            if not self._has_room(command):
                 continue
             try:
                 self._spawn(command, now)
             except OSError as error:
-                if error.errno in _PASSING:
+                if error.errno in PASSING:
                     self._tell_waiting(command, error)
                     return
-                self._log.write(WARNING, f"{command.label} {fields(result='failed', detail=error.strerror)}")
+                self._never(command, error.strerror or str(error))
             self._told_waiting = False
             self._queue.remove(command)
 
@@ -222,11 +247,22 @@ class Spawner:
     def _drop_queued(self, why: str, stale: Callable[[Command], bool]) -> None:
         for command in [each for each in self._queue if stale(each)]:
             self._queue.remove(command)
-            self._log.write(WARNING, f"{command.label} {fields(result='failed', detail=why)}")
+            self._never(command, why)
+
+    def _never(self, command: Command, why: str) -> None:
+        self._log.write(WARNING, f"{command.label} {fields(result='failed', detail=why)}")
+        self._over.append((command, None))
+
+    def abandon(self) -> None:
+        """Give up what waits, since we end: who wants to know how a command ended is told that it never began."""
+        waiting, self._queue = self._queue, []
+        self._over += [(command, None) for command in waiting]
+        self._tell_ended()
 
     def keep(self, owners: Collection[str]) -> None:
         """Drop what waits for monitors that are no longer there."""
         self._drop_queued("its monitor is gone", lambda command: command.owner not in owners)
+        self._tell_ended()
 
     def _close_oldest(self) -> None:
         """What commands left running holds their pipes open; of too many the oldest are closed."""
@@ -244,11 +280,12 @@ def _raise_sigio_for(descriptor: int) -> None:
 
 
 # The kernel's out-of-memory killer is told to spare us, which children inherit; what we run is nobody special.
-_NOBODY_SPECIAL = 'echo 0 > /proc/self/oom_score_adj; exec /bin/sh -c "$0"'
+_NOBODY_SPECIAL = ("/bin/sh", "-c", 'echo 0 > /proc/self/oom_score_adj; exec "$0" "$@"')
 
 
-def _shell(text: str) -> list[str]:
-    return ["/bin/sh", "-c", _NOBODY_SPECIAL, text] if _spared() else ["/bin/sh", "-c", text]
+def _words(command: Command) -> list[bytes]:
+    words = command.argv or ("/bin/sh", "-c", command.text)
+    return [_bytes(word) for word in (*_NOBODY_SPECIAL, *words)] if _spared() else [_bytes(word) for word in words]
 
 
 def _spared() -> bool:
@@ -258,9 +295,10 @@ def _spared() -> bool:
 
 def _posix_spawn(command: Command, output: int) -> int:
     try:
+        words = _words(command)
         return os.posix_spawn(
-            "/bin/sh",
-            [_bytes(word) for word in _shell(command.text)],
+            words[0],
+            words,
             {_bytes(name): _bytes(text) for name, text in command.environment.items()},
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

@@ -3,6 +3,7 @@ import math
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import mock
@@ -38,6 +39,11 @@ def spawner(log):
 
 def command(text, owner="m", **environment):
     return Command(text, owner, {"PATH": os.defpath, **environment}, "label")
+
+
+def words(*argv, **other):
+    """A command that no shell parses."""
+    return replace(command(""), argv=argv, **other)
 
 
 def settle(spawner, now=0.0):
@@ -113,6 +119,24 @@ def test_a_command_is_not_spared_by_the_out_of_memory_killer_as_we_are(spawner, 
     finally:
         ours.write_text(before)
     assert sorted(output(log)) == ["/bin/sh 0 ok", "0", "500"]
+
+
+EVIL = ("-n", "$(id)", "`id`", "a  b", "*", "", "\udcff")
+
+
+@pytest.mark.parametrize("spared", [False, True])
+def test_words_are_run_as_they_are(spawner, log, spared):
+    with mock.patch.object(spawn, "_spared", return_value=spared):
+        spawner.start(words("/usr/bin/printf", "[%s]", *EVIL), 0.0)
+    settle(spawner)
+    assert output(log) == ["[-n][$(id)][`id`][a  b][*][][\\xff]"]
+
+
+def test_words_are_not_spared_by_the_out_of_memory_killer_either(spawner, log):
+    with mock.patch.object(spawn, "_spared", return_value=True):
+        spawner.start(words("/bin/cat", "/proc/self/oom_score_adj"), 0.0)
+    settle(spawner)
+    assert output(log) == ["0"]
 
 
 def test_a_flood_is_drained_without_end_and_logged_in_part(spawner, log):
@@ -331,3 +355,95 @@ def test_output_and_end_wake_who_waits_for_signals(spawner):
     spawner.start(command("echo x; sleep 0.1"), 0.0)
     heard = set()
     until(lambda: (heard.update(i.si_signo for i in [signal.sigtimedwait(AWAITED, 1)] if i), heard == AWAITED)[1])
+
+
+# --- who asked is told ---
+
+
+@pytest.fixture
+def told():
+    return []
+
+
+def asks(text, told, **other):
+    return replace(command(text), ended=told.append, **other)
+
+
+def test_who_asked_is_told_the_status_instead_of_the_log(spawner, log, told):
+    spawner.start(asks("echo why; exit 3", told), 0.0)
+    spawner.tend(0.0)
+    settle(spawner)
+    assert told == [3]
+    assert log.text() == "label output=why"
+
+
+def test_a_command_may_have_a_time_limit_of_its_own(spawner, log, told):
+    spawner.start(asks("exec sleep 60", told, timeout=3.0), 0.0)
+    assert spawner.next_wake == 3.0
+    settle(spawner, 3.0)
+    assert told == [-signal.SIGTERM]
+    assert "sent=SIGTERM" in log.text()
+
+
+@pytest.mark.usefixtures("one_waits")
+@pytest.mark.parametrize(
+    "drop",
+    [lambda spawner: spawner.tend(spawn.MOST_WAITING_SECONDS + 0.1), lambda spawner: spawner.keep({"other"})],
+    ids=["late", "monitor gone"],
+)
+def test_who_asked_is_told_that_a_command_was_dropped(spawner, log, told, drop):
+    spawner.start(asks("true", told), 0.0)
+    drop(spawner)
+    assert told == [None]
+    assert "label result=failed" in log.text()
+
+
+def test_who_asked_is_told_that_a_command_can_never_be_started(spawner, told):
+    for text in ["true"] * spawn.MOST_RUNNING_EACH + ["x" * 200_000]:
+        spawner.start(asks(text, told), 0.0)
+    settle(spawner)
+    assert sorted(told, key=str) == [0] * spawn.MOST_RUNNING_EACH + [None]
+
+
+def test_what_cannot_be_started_at_once_is_raised_and_not_told(spawner, told):
+    with mock.patch("os.posix_spawn", side_effect=FULL), pytest.raises(OSError, match="temporarily"):
+        spawner.start(asks("true", told), 0.0)
+    settle(spawner)
+    assert not told
+
+
+def test_who_is_told_may_start_the_next(spawner, log):
+    first = replace(command("true"), ended=lambda _: spawner.start(command("echo next"), 0.0))
+    spawner.start(first, 0.0)
+    settle(spawner)
+    assert output(log) == ["next"]
+
+
+def test_a_fault_of_who_is_told_leaves_the_others_for_the_next_time(spawner, told):
+    def fails(status):
+        raise ValueError(status)
+
+    spawner.start(replace(command("true"), ended=fails), 0.0)
+    spawner.start(asks("true", told), 0.0)
+    until(lambda: all(os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT) for pid in spawner.groups))
+    with pytest.raises(ValueError, match="0"):
+        spawner.tend(0.0)
+    assert (told, spawner.busy) == ([], 0)
+    spawner.tend(0.0)
+    assert told == [0]
+
+
+def test_a_share_may_be_of_several_monitors_and_smaller(spawner):
+    mine = [replace(command("exec sleep 60", owner=f"m{n}"), share="s", most=2) for n in range(4)]
+    assert [spawner.start(each, 0.0) for each in mine] == [True, True, False, False]
+    assert spawner.start(command("exec sleep 60", owner="m3"), 0.0)  # has all of its own
+    os.killpg(min(spawner.groups), signal.SIGKILL)
+    until(lambda: (spawner.tend(0.0), spawner.busy == 4)[1])
+    assert len(spawner.groups) == 3
+
+
+def test_what_waits_in_a_share_of_its_own_goes_with_its_monitor(spawner, told):
+    for owner in ("m1", "m1", "m2"):
+        spawner.start(asks("exec sleep 60", told, owner=owner, share="s", most=1), 0.0)
+    spawner.keep({"m1"})
+    assert (spawner.busy, told) == (2, [None])
