@@ -18,9 +18,10 @@ from contextlib import contextmanager, suppress
 
 import psutil
 
-from fallfromgrace.engine import Engine, Self
+from fallfromgrace.engine import Engine
 from fallfromgrace.grammar import parse_action, parse_trigger
-from fallfromgrace.rules import Config, Monitor, Settings, make_rules
+from fallfromgrace.protection import Self
+from fallfromgrace.rules import Config, Monitor, Selector, Settings, make_rules
 from fallfromgrace.source import PsutilSource
 
 ROUNDS = 20
@@ -49,7 +50,7 @@ def configuration(marker: str) -> Config:
     """One monitor that covers a part of the crowd, and four that cover nobody."""
     rules = make_rules([("rmem > 900g", parse_trigger("rmem > 900g"), [parse_action("kill")])])
     patterns = [f"covered-{marker}", *(f"nobody-{number}-{marker}" for number in range(4))]
-    monitors = (Monitor(f"m{n}", re.compile(pattern), rules) for n, pattern in enumerate(patterns))
+    monitors = (Monitor(f"m{n}", Selector(re.compile(pattern)), rules) for n, pattern in enumerate(patterns))
     return Config(Settings(), tuple(monitors))
 
 
@@ -60,9 +61,10 @@ def ours(marker: str) -> Callable[[], None]:
     def look() -> None:
         now = float(next(clock))
         table = source.look(now)
-        covered = engine.cover(table)
-        samples = source.measure({each.process.id for each in covered})
-        engine.sweep(table, covered, samples, (), now)
+        seen = engine.look(table, (), now)
+        while wants := engine.wants(seen):
+            seen.readings.add(wants, source.measure(wants, now))
+        engine.sweep(seen)
 
     return look
 

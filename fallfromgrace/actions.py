@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import pwd
 import signal
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import NamedTuple
 
+from fallfromgrace.adjusting import adjust
 from fallfromgrace.expression import Sample, value_and_limit
 from fallfromgrace.logs import Log, fields
-from fallfromgrace.rules import Exec, Signal
+from fallfromgrace.notify import Message, Notifier
+from fallfromgrace.readings import Again
+from fallfromgrace.rules import TERMINATING, VARIABLES, Adjust, Exec, Notify, Signal
+from fallfromgrace.rules import Log as LogAction
 from fallfromgrace.signalling import Pin, pinned
 from fallfromgrace.source import Source
 from fallfromgrace.spawn import Command, QueueFull, Spawner
-from fallfromgrace.table import Process
-from fallfromgrace.verdict import Outcome, Result, Verdict, refutation
+from fallfromgrace.table import Descent, Process
+from fallfromgrace.values import expand, values
+from fallfromgrace.verdict import Outcome, Reread, Result, Verdict, refutation
 
 # An environment string has at most 128 KiB (MAX_ARG_STRLEN); a long command line must not make the command fail.
 _LONGEST_VARIABLE = 8192
 
-# A command that found these would speak to systemd in our name.
-_BETWEEN_SYSTEMD_AND_US = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "JOURNAL_STREAM", "INVOCATION_ID"}
-
-_NUMBERS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGSTOP}
+# A command that found these would speak to systemd in our name, or take a stranger's $PID for one that a rule is about.
+_KEPT_BACK = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "JOURNAL_STREAM", "INVOCATION_ID", *VARIABLES}
 
 
 class Ready(NamedTuple):
-    """A verdict that was asked again and still stands, about a process that is held."""
+    """A verdict that was asked again and still stands, and a hold on the process it is for, if it is for one."""
 
     verdict: Verdict
-    pin: Pin
+    sample: Sample
+    pin: Pin | None
 
 
 class Performer:
@@ -43,50 +45,99 @@ class Performer:
         self._source = source
         self.dry_run = dry_run
         self.spawner = Spawner(log)
+        self.notifier = Notifier(self.spawner, log)
 
     def prepare(self, verdict: Verdict, held: ExitStack) -> Ready | Outcome:
         """Hold the process for as long as `held` is open, read it anew, and ask again; an outcome if that was all."""
+        if verdict.target is None:
+            return self._ready(Ready(verdict, {}, None))
         try:
-            pin = held.enter_context(pinned(verdict.process.id))
-            read = self._source.reread(verdict.process.id.pid)
-            pin.check()  # else what was just read by number may be somebody else's
+            pin = held.enter_context(pinned(verdict.target.process.id))
+            read = self._source.reread(verdict.target.process.id.pid)
+            with suppress(PermissionError):  # who may be told of, though not signalled
+                pin.check()  # else what was just read by number may be somebody else's
         except OSError as error:
             return _failure(verdict, error)
-        if read is None or read[0].id != verdict.process.id or not read[0].alive:
+        if read is None or read[0].id != verdict.target.process.id or not read[0].alive:
             return Outcome(verdict, Result.GONE)
-        return self._judge_again(verdict, *read, pin)
+        return self._judge_again(verdict, verdict.target, *read, pin)
 
-    def _judge_again(self, verdict: Verdict, process: Process, sample: Sample, pin: Pin) -> Ready | Outcome:
-        value, limit = value_and_limit(verdict.rule.trigger.condition, sample)
-        descent = verdict.descent._replace(process=process)
-        fresh = replace(verdict, descent=descent, sample=sample, value=value, limit=limit)
-        if reason := refutation(verdict, process, self._root(verdict, process), sample):
+    def _judge_again(
+        self, verdict: Verdict, target: Descent, process: Process, sample: Sample, pin: Pin
+    ) -> Ready | Outcome:
+        now = self._reread(verdict, target, process, sample)
+        fresh = _refreshed(verdict, target, now)
+        if reason := refutation(verdict, now):
             return Outcome(fresh, Result.REFUTED, reason)
-        return Outcome(fresh, Result.DRY_RUN) if self.dry_run else Ready(fresh, pin)
+        return self._ready(Ready(fresh, now.sample, pin))
+
+    def _ready(self, ready: Ready) -> Ready | Outcome:
+        if self.dry_run or ready.verdict.monitor.observe:
+            return Outcome(ready.verdict, Result.DRY_RUN, text=_text(ready))
+        return ready
+
+    def _reread(self, verdict: Verdict, target: Descent, process: Process, sample: Sample) -> Reread:
+        """What the monitor found, and what the rule fires for, as they are now: often both are the process itself."""
+        read = {target.process.id: (process, sample)}
+        subject = verdict.cause.subject
+        for other in (target.root, subject.process if subject else target.root):
+            if other.id not in read and (found := self._source.reread(other.id.pid)):
+                read[other.id] = found
+        root, _ = read.get(target.root.id, (None, {}))
+        whom, uses = read.get(subject.process.id, (None, {})) if subject else (None, sample)
+        return Reread(process, root, whom, uses)
 
     def carry_out(self, ready: Ready | Outcome, now: float) -> Outcome:
         """Act, if there is still something to do."""
         if isinstance(ready, Outcome):
             return ready
         try:
-            return Outcome(ready.verdict, self._act(ready.verdict, ready.pin, now))
+            return self._act(ready, now)
         except (OSError, QueueFull) as error:
             return _failure(ready.verdict, error)
 
-    def _root(self, verdict: Verdict, process: Process) -> Process | None:
-        """What the monitor found, as it is now: the process itself, or the one that it is below."""
-        if not verdict.descent.depth:
-            return process
-        read = self._source.reread(verdict.descent.root.id.pid)
-        return read[0] if read else None
+    def _act(self, ready: Ready, now: float) -> Outcome:
+        verdict, item = ready.verdict, ready.verdict.item
+        assert item
+        if isinstance(item.action, Exec):
+            return Outcome(verdict, self._run(ready, item.action, now))
+        if isinstance(item.action, (Signal, Adjust)):
+            assert verdict.process
+            assert ready.pin
+            return Outcome(verdict, _apply(item.action, verdict.process, ready.pin))
+        text = _text(ready)
+        told = self._tell(verdict, text, now) if isinstance(item.action, Notify) else Result.TOLD
+        return Outcome(verdict, told, text=text)
 
-    def _act(self, verdict: Verdict, pin: Pin, now: float) -> Result:
-        action = verdict.item.action
-        if isinstance(action, Signal):
-            return _send(action, verdict.process, pin)
-        whose = verdict.monitor.name
-        command = Command(action.command, whose, _environment(verdict, action), _label(verdict, action), now)
+    def _run(self, ready: Ready, action: Exec, now: float) -> Result:
+        whose = ready.verdict.monitor.name
+        label = _label(ready.verdict, command=action.text)
+        command = Command(action.text, whose, _environment(ready), label, now)
         return Result.STARTED if self.spawner.start(command, now) else Result.QUEUED
+
+    def _tell(self, verdict: Verdict, text: str, now: float) -> Result:
+        """Whom: the owner of the process; where there is none, the log has it anyway."""
+        if verdict.process is None:
+            return Result.TOLD
+        whose = verdict.monitor.name
+        message = Message(verdict.process.image.uid, whose, text, whose, _label(verdict, action="notify"))
+        return self.notifier.tell(message, now)
+
+
+def _text(ready: Ready) -> str:
+    """What is told to somebody, its variables replaced; empty for what tells nothing."""
+    item = ready.verdict.item
+    if item is None or not isinstance(item.action, (Notify, LogAction)):
+        return ""
+    return expand(item.action.text, values(ready.verdict, ready.sample))
+
+
+def _refreshed(verdict: Verdict, target: Descent, now: Reread) -> Verdict:
+    """The verdict with what was read last."""
+    again = Again(verdict.cause.sight, now.sample if verdict.cause.subject else {})
+    value, limit = value_and_limit(verdict.rule.trigger.condition, again)
+    cause = replace(verdict.cause, value=value, limit=limit)
+    return replace(verdict, cause=cause, target=target._replace(process=now.target))
 
 
 def _failure(verdict: Verdict, error: OSError | QueueFull) -> Outcome:
@@ -96,39 +147,23 @@ def _failure(verdict: Verdict, error: OSError | QueueFull) -> Outcome:
     return Outcome(verdict, Result.DENIED if isinstance(error, PermissionError) else Result.FAILED, detail)
 
 
-def _send(action: Signal, process: Process, pin: Pin) -> Result:
-    pin.send(_NUMBERS[action.word])
-    if action.word == "term" and process.stopped:
+def _apply(action: Signal | Adjust, process: Process, pin: Pin) -> Result:
+    if isinstance(action, Adjust):
+        adjust(action.word, process.id.pid, action.value, pin)
+        return Result.SET
+    pin.send(signal.Signals[f"SIG{action.word.upper()}"])
+    if action.word in TERMINATING - {"kill"} and process.stopped:
         pin.send(signal.SIGCONT)  # a stopped process gets no TERM before it runs again
     return Result.SENT
 
 
-def _label(verdict: Verdict, action: Exec) -> str:
-    return fields(monitor=verdict.monitor.name, pid=verdict.process.id.pid, command=action.command)
+def _label(verdict: Verdict, **what: str) -> str:
+    pid = {"pid": verdict.process.id.pid} if verdict.process else {}
+    return fields(monitor=verdict.monitor.name, **pid, **what)
 
 
-def _environment(verdict: Verdict, action: Exec) -> Mapping[str, str]:
+def _environment(ready: Ready) -> Mapping[str, str]:
     """The command's environment: values as variables, so that no shell ever parses what is in them."""
-    process, sample = verdict.process, verdict.sample
-    ours = {
-        "NAME": verdict.monitor.name,
-        "PID": str(process.id.pid),
-        "RULE": verdict.rule.text,
-        "VALUE": verdict.value,
-        "LIMIT": verdict.limit,
-        "RMEM": str(sample.get("rmem", "")),
-        "VMEM": str(sample.get("vmem", "")),
-        "OWNER": _owner(process.image.uid),
-        "CMDLINE": process.image.cmdline,
-        "ACTION": str(action),
-    }
-    inherited = {name: text for name, text in os.environ.items() if name not in _BETWEEN_SYSTEMD_AND_US}
+    ours = values(ready.verdict, ready.sample)
+    inherited = {name: text for name, text in os.environ.items() if name not in _KEPT_BACK}
     return inherited | {name: text[:_LONGEST_VARIABLE] for name, text in ours.items()}
-
-
-@functools.lru_cache(maxsize=64)
-def _owner(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

@@ -213,9 +213,9 @@ _Pumped = tuple[str, tuple[str, ...], int, str]
 def _pumped(parts: Sequence[_Part], before: str) -> Iterator[_Pumped]:
     """Shapes without their tails, of a sequence of parts and all that is in them."""
     yield from _in_turn(parts, before)
-    for number, part in enumerate(parts):
-        if part.most > 1 or part.least == 0:
-            yield from _repeated(part, before, _usual(parts[number + 1 : number + _MOST_SAMPLES]))
+    for part in parts:
+        if part.bodies:
+            yield from _repeated(part, before)
         for branch in part.branches:
             yield from _pumped(branch, before)
         before = (before + part.samples[0])[:LONGEST]
@@ -223,11 +223,11 @@ def _pumped(parts: Sequence[_Part], before: str) -> Iterator[_Pumped]:
 
 def _in_turn(parts: Sequence[_Part], before: str) -> Iterator[_Pumped]:
     """What is between the repeats of a sequence: each keeps every one before it busy, the last as far as it begins."""
-    pieces = _pieces(parts)
-    if len(pieces) > 1:
-        whole, begun = tuple(pieces), (*pieces[:-1], pieces[-1][:1])
-        yield from ((before, pumps, 1, "") for pumps in (whole, begun, begun[:-1], ("".join(whole),)))
-        yield from ((before + pieces[0], pumps[1:], 1, "") for pumps in (whole, begun))
+    first, *others = _pieces(parts)
+    if others:
+        begun = (*others[:-1], others[-1][:1])
+        yield before, (first, *begun), 1, ""
+        yield before + first, begun, 1, ""
 
 
 def _pieces(parts: Sequence[_Part]) -> list[str]:
@@ -240,17 +240,15 @@ def _pieces(parts: Sequence[_Part]) -> list[str]:
     return pieces
 
 
-def _repeated(repeat: _Part, before: str, after: str) -> Iterator[_Pumped]:
-    bodies = repeat.bodies
-    for body in bodies:
+def _repeated(repeat: _Part, before: str) -> Iterator[_Pumped]:
+    for body in repeat.bodies:
         yield before, (body,), 1, ""
         # A search begins anew at each character.
         yield "", (before + body,), 1, ""
-    yield "", (before, *bodies[:1], after[:1]), 1, ""
-    # One time too few: all ways to share the text among the others are tried.
-    for times in {8, min(repeat.least - 1, 100)} - {0, -1}:
+    if repeat.least > 1:
+        # One time too few: all ways to share the text among the others are tried.
         for inner in islice(_inner(repeat), _MOST_SAMPLES):
-            yield from ((before, (inner,), times, body) for body in bodies[:2])
+            yield from ((before, (inner,), min(repeat.least - 1, 100), body) for body in repeat.bodies[:2])
 
 
 def _inner(part: _Part) -> Iterator[str]:
@@ -362,7 +360,7 @@ class _Alphabet(NamedTuple):
     def tails(self) -> tuple[str, ...]:
         """Ends at which a match may fail: the last characters are those that the fewest parts accept."""
         odd = next(character for character in reversed(self.characters) if not character.isspace())
-        return "", odd, "\n" + odd, " " + odd
+        return "", odd, "\n" + odd
 
     def samples(self, accepts: _Accepts) -> tuple[str, ...]:
         accepted = [character for character in self.characters if accepts(character)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from fallfromgrace.rules import Monitor
@@ -10,14 +10,15 @@ from fallfromgrace.table import Descent, Image, Process, ProcessId, ProcessTable
 
 
 class Covered(NamedTuple):
-    """A process that a monitor is about: one that it selected, or with `children` one below that."""
+    """What one monitor is about: processes that it selected, and with `children` those below.
+
+    `spared` are those that it must not touch, with the reason: even below what it covers they are left alone.
+    """
 
     monitor: Monitor
-    descent: Descent
-
-    @property
-    def process(self) -> Process:
-        return self.descent.process
+    descents: tuple[Descent, ...]
+    identities: tuple[ProcessId, ...]  # of the descents
+    spared: Mapping[ProcessId, str]
 
 
 class Coverage:
@@ -25,36 +26,56 @@ class Coverage:
 
     def __init__(self, monitors: Sequence[Monitor]) -> None:
         self._monitors = monitors
-        self._selecting: dict[ProcessId, tuple[Image, frozenset[str]]] = {}
+        self._said: dict[ProcessId, _Said] = {}
 
     def of(self, table: ProcessTable) -> tuple[Covered, ...]:
         """What the monitors cover, in the order of the file; the first `final` one keeps what it covers for itself."""
         living = [process for process in table if process.alive]
-        self._selecting = {process.id: self._selected_by(process) for process in living}
-        taken: set[ProcessId] = set()
-        covered: list[Covered] = []
+        self._said = {process.id: self._about(process) for process in living}
+        selected: dict[str, list[Process]] = {}
+        for process in living:
+            for name in self._said[process.id].selecting:
+                selected.setdefault(name, []).append(process)
+        taken: dict[ProcessId, str] = {}
+        found: list[Covered] = []
         for monitor in self._monitors:
-            found = self._by(monitor, living, table, taken)
-            covered += found
+            spared = taken | self._excluded_by(monitor)
+            descents = tuple(_by(monitor, selected.get(monitor.name, []), table, spared))
+            identities = tuple(descent.process.id for descent in descents)
+            found.append(Covered(monitor, descents, identities, spared))
             if monitor.final:
-                taken.update(each.process.id for each in found)
-        return tuple(covered)
+                taken |= dict.fromkeys(identities, f"'{monitor.name}' is final for it")
+        return tuple(found)
 
-    def _selected_by(self, process: Process) -> tuple[Image, frozenset[str]]:
-        """The names of the monitors that select a process; regexes run once for each image."""
-        known = self._selecting.get(process.id)
-        if known and known[0] == process.image:
+    def _about(self, process: Process) -> _Said:
+        """What the monitors say of a process; regexes run once for each image."""
+        known = self._said.get(process.id)
+        if known and known.image == process.image:
             return known
-        names = (monitor.name for monitor in self._monitors if monitor.selects(process.image))
-        return process.image, frozenset(names)
+        selecting = frozenset(each.name for each in self._monitors if each.selects(process.image))
+        return _Said(process.image, selecting, frozenset(m.name for m in self._monitors if m.excludes(process.image)))
 
-    def _by(
-        self, monitor: Monitor, living: Sequence[Process], table: ProcessTable, taken: set[ProcessId]
-    ) -> list[Covered]:
-        roots = [each for each in living if monitor.name in self._selecting[each.id][1] and each.id not in taken]
-        covered = [Covered(monitor, Descent(process, process, 0)) for process in roots]
-        if monitor.children:
-            left_alone = taken.union(process.id for process in roots)
-            below = (Covered(monitor, descent) for descent in table.descendants(roots))
-            covered += [each for each in below if each.process.alive and each.process.id not in left_alone]
-        return covered
+    def _excluded_by(self, monitor: Monitor) -> dict[ProcessId, str]:
+        if monitor.exclude is None:
+            return {}
+        return {identity: "it is excluded" for identity, said in self._said.items() if monitor.name in said.excluding}
+
+
+def _by(
+    monitor: Monitor, selected: Sequence[Process], table: ProcessTable, spared: Mapping[ProcessId, str]
+) -> Iterator[Descent]:
+    """Of what a monitor selects, and with `children` what is below that, all that it may have."""
+    roots = [process for process in selected if process.id not in spared]
+    yield from (Descent(process, process, 0) for process in roots)
+    if monitor.children:
+        left_alone = {process.id for process in roots} | spared.keys()
+        below = (each for each in table.descendants(roots) if each.process.alive)
+        yield from (each for each in below if each.process.id not in left_alone)
+
+
+class _Said(NamedTuple):
+    """The names of the monitors that select an image, and of those that exclude it."""
+
+    image: Image
+    selecting: frozenset[str]
+    excluding: frozenset[str]

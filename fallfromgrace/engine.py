@@ -1,38 +1,41 @@
 """The engine: a configuration and what a look saw in, verdicts out. It reads no clock and touches no process.
 
-One sweep: `cover(table)` says which processes the monitors are about, the caller measures those, and `sweep(...)`
-gives verdicts. For each that fires the caller asks `due_at`, since one before it may have used the limit that they
-share, acts, and tells with `record` what came of it. Then `next_look` says when something is due again.
+One sweep: `look(table, now)` says which processes the monitors are about; the caller reads what `wants(look)` asks for,
+until nothing is; `sweep(look, ...)` gives verdicts. For each that fires the caller asks `due_at`, since one before it
+may have used the limit that they share, acts, and tells with `record` what came of it. Then `next_look` says when
+something is due again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import inf
-from typing import NamedTuple
 
 from fallfromgrace import lifecycle
-from fallfromgrace.coverage import Coverage, Covered
-from fallfromgrace.expression import Sample, evaluate, value_and_limit
-from fallfromgrace.lifecycle import Instance, RunningClock
-from fallfromgrace.rules import SIGNALS, Config, Exec, Item, Monitor, Rule, Signal
-from fallfromgrace.table import Process, ProcessId, ProcessTable
-from fallfromgrace.verdict import Kind, Outcome, Result, Verdict
+from fallfromgrace.coverage import Coverage
+from fallfromgrace.expression import NOTHING, undecided, value_and_limit
+from fallfromgrace.history import History, Key
+from fallfromgrace.lifecycle import Instance, Phase, RunningClock
+from fallfromgrace.looks import Case, Look
+from fallfromgrace.protection import Bar, Self
+from fallfromgrace.readings import Subject, Want
+from fallfromgrace.rules import SIGNALS, Adjust, Config, Exec, Item, Log, Monitor, Notify, Rule, Signal, Target
+from fallfromgrace.table import Descent, ProcessId, ProcessTable
+from fallfromgrace.targets import targets, wants_largest
+from fallfromgrace.verdict import Cause, Kind, Outcome, Result, Verdict
 
 # A rule across reloads: its monitor's name and its trigger's normal form.
 RuleKey = tuple[str, str]
-# An action's limit across reloads: monitor, action, and the process where the limit is for each process.
-LimitKey = tuple[str, str, ProcessId | None]
+# A rule for one process, or for all that its monitor covers.
+InstanceKey = tuple[RuleKey, ProcessId | None]
+# An action's limit across reloads: monitor, action, and the process or the owner where there is a limit for each.
+LimitKey = tuple[str, str, ProcessId | int | None]
+
+# A process's running clock; what is only observed has its own, for nobody was stopped.
+ClockKey = tuple[ProcessId, bool]
 
 _STRENGTH = {word: rank for rank, word in enumerate(SIGNALS)}
-
-
-class Self(NamedTuple):
-    """Who we are: our pid, and our uid where we may act on that user's processes only (None: on anybody's)."""
-
-    pid: int
-    only_uid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,84 +56,121 @@ class Engine:
         self.config = config
         self._myself = myself
         self._rules: dict[RuleKey, Rule] = {
-            (monitor.name, str(rule.trigger)): rule for monitor in config.monitors for rule in monitor.rules
+            (monitor.name, rule.key): rule for monitor in config.monitors for rule in monitor.rules
         }
         self._monitors = {monitor.name: monitor for monitor in config.monitors}
-        self.cover = Coverage(config.monitors).of
-        self._instances: dict[tuple[RuleKey, ProcessId], Instance] = {}
+        self._coverage = Coverage(config.monitors)
+        self._history = History(config.settings.interval)
+        self._instances: dict[InstanceKey, Instance] = {}
         self._limits: dict[LimitKey, float] = {}
-        self._clocks: dict[ProcessId, RunningClock] = {}
-        self._retries: dict[tuple[RuleKey, str, ProcessId], float] = {}
+        self._clocks: dict[ClockKey, RunningClock] = {}
+        self._retries: dict[tuple[InstanceKey, str, ProcessId | None], float] = {}
+        self._next_age = inf
 
-    # --- what to do ---
+    # --- what to read ---
 
-    def sweep(
-        self,
-        table: ProcessTable,
-        covered: Iterable[Covered],
-        samples: Mapping[ProcessId, Sample],
-        own_groups: Collection[int],
-        now: float,
-    ) -> tuple[Verdict, ...]:
-        """What is to be done; `samples` has no entry for a process that ended, `own_groups` are our commands'."""
+    def look(self, table: ProcessTable, own_groups: Collection[int], now: float) -> Look:
+        """What is seen at this moment, before anything is read of anybody; `own_groups` are our commands'."""
         self._forget(table, now)
-        looks = [each for each in covered if each.process.id in samples]
-        before, self._instances = self._instances, {}
-        judged = [
-            verdict for each in looks for verdict in self._judge(each, samples[each.process.id], before, own_groups)
-        ]
-        return tuple(self._arbitrate([self._limited(verdict, now) for verdict in judged]))
+        bar = Bar(self.config.settings, self._myself, frozenset(own_groups))
+        return Look(table, self._coverage.of(table), bar, self._history, now)
 
-    def next_look(self, verdicts: Iterable[Verdict], now: float) -> float:
-        """When to look again: at the interval, or when the limit of something that fires runs out."""
-        due = (self.due_at(verdict) for verdict in verdicts if verdict.kind in (Kind.FIRE, Kind.LIMITED))
-        return min([now + self.config.settings.interval, *(at for at in due if at > now)])
+    def wants(self, look: Look) -> frozenset[Want]:
+        """The readings that are still needed."""
+        return look.judge(lambda case: self._instance(case).firing) or self._wants_for_targets(look)
+
+    def _wants_for_targets(self, look: Look) -> frozenset[Want]:
+        choosing = (case for case in look.cases if self._chooses(case, look))
+        return NOTHING.union(*(wants_largest(case, look) for case in choosing))
+
+    def _chooses(self, case: Case, look: Look) -> bool:
+        """Whether an action of a rule is for the largest, and is about to be."""
+        if not any(_for_largest(item) for item in case.rule.items):
+            return False
+        instance = self._advanced(case, look)
+        items = lifecycle.due_items(instance, case.rule)
+        return any(_for_largest(each) and (each.action.limit or each.key not in instance.owed) for each in items)
 
     def _forget(self, table: ProcessTable, now: float) -> None:
         """Drop what belongs to processes that ended, and see which stopped ones run again."""
-        self._limits = {key: at for key, at in self._limits.items() if key[2] is None or key[2] in table}
-        self._retries = {key: at for key, at in self._retries.items() if key[2] in table}
+        self._limits = {key: at for key, at in self._limits.items() if _remains(key[2], table)}
+        self._retries = {key: at for key, at in self._retries.items() if _remains(key[2], table)}
         self._clocks = {
-            process.id: lifecycle.observe(clock, process.stopped, now)
-            for identity, clock in self._clocks.items()
-            if (process := table.get(identity))
+            key: lifecycle.observe(clock, process.stopped, now)
+            for key, clock in self._clocks.items()
+            if (process := table.get(key[0]))
         }
+        self._history.forget(lambda key: _is_over(key, table))
 
-    def _judge(
-        self,
-        covered: Covered,
-        sample: Sample,
-        before: Mapping[tuple[RuleKey, ProcessId], Instance],
-        own_groups: Collection[int],
-    ) -> Iterator[Verdict]:
-        """Advance each rule's instance for one process; every action of those that fire, limits not yet asked."""
-        monitor, process = covered.monitor, covered.process
-        protection = self._protection(process, own_groups)
-        for rule in monitor.rules:
-            key = (monitor.name, str(rule.trigger)), process.id
-            holds = evaluate(rule.trigger.condition, sample)
-            instance = self._instances[key] = lifecycle.advance(before.get(key, Instance()), holds)
-            if holds is None:
-                kind, reason = Kind.UNKNOWN, "what it measures cannot be read"
-            elif instance.firing:
-                kind, reason = (Kind.PROTECTED if protection else Kind.FIRE), protection
-            else:
-                continue
-            value, limit = value_and_limit(rule.trigger.condition, sample)
-            for item in rule.items:
-                yield Verdict(kind, monitor, rule, item, covered.descent, sample, value, limit, reason)
+    def _instance(self, case: Case) -> Instance:
+        return self._instances.get(_instance_key(case), _NEW)
 
-    def _protection(self, process: Process, own_groups: Collection[int]) -> str:
-        """Why a process is never acted upon; empty where it may be."""
-        if process.id.pid == 1:
-            return "pid 1 is never acted upon"
-        if process.id.pid == self._myself.pid:
-            return "this is fall-from-grace itself"
-        if process.pgid in own_groups:
-            return "this is a command of fall-from-grace"
-        if self._myself.only_uid is not None and process.image.uid != self._myself.only_uid:
-            return "it belongs to another user"
-        return ""
+    # --- what to do ---
+
+    def sweep(self, look: Look) -> tuple[Verdict, ...]:
+        """What is to be done."""
+        cases = [case for case in look.cases if _lives(case, look)]
+        after = {_instance_key(case): self._advanced(case, look) for case in cases}
+        fresh = {key for key, instance in after.items() if instance.firing and not self._was_firing(key)}
+        self._instances = {key: instance for key, instance in after.items() if not instance.idle}
+        judged = [verdict for case in cases for verdict in self._verdicts(case, look, fresh)]
+        look.remember()
+        self._next_age = min(look.next_ages(), default=inf)
+        return tuple(self._arbitrate(judged))
+
+    def _was_firing(self, key: InstanceKey) -> bool:
+        return self._instances.get(key, _NEW).firing
+
+    def _advanced(self, case: Case, look: Look) -> Instance:
+        instance = lifecycle.advance(self._instance(case), case.rule.trigger, look.truth(case), look.now)
+        return lifecycle.climb(instance, case.rule, look.now)
+
+    def _verdicts(self, case: Case, look: Look, fresh: Collection[InstanceKey]) -> Iterator[Verdict]:
+        """What one rule comes to for one process: every action in force, for everybody whom it is for."""
+        instance = self._instance(case)
+        items = lifecycle.due_items(instance, case.rule)
+        told = self._told(case, look, instance)
+        if not items and not told:
+            return
+        cause = self._cause(case, look, instance, _instance_key(case) in fresh)
+        if told:
+            yield Verdict(told[0], cause, None, case.descent, told[1])
+        for item in items:
+            yield from self._for_targets(item, case, look, cause)
+
+    def _cause(self, case: Case, look: Look, instance: Instance, fresh: bool) -> Cause:
+        sight = look.sight(case)
+        value, limit = value_and_limit(case.rule.trigger.condition, sight)
+        recovered = not instance.firing
+        return Cause(
+            self.config.settings, case.covered.monitor, case.rule, case.descent, sight, value, limit, fresh, recovered
+        )
+
+    def _told(self, case: Case, look: Look, instance: Instance) -> tuple[Kind, str] | None:
+        """Why nothing is done, where that is not simply because the condition is false."""
+        if None in look.truth(case):
+            return self._unknown(case, look, instance)
+        if instance.phase is Phase.PENDING:
+            return Kind.PENDING, "its condition has to hold for longer"
+        return None
+
+    def _unknown(self, case: Case, look: Look, instance: Instance) -> tuple[Kind, str]:
+        trigger, sight = case.rule.trigger, look.sight(case)
+        asked = trigger.until.condition if trigger.until and instance.firing else trigger.condition
+        missing = list(dict.fromkeys(undecided(asked, sight)))
+        if all(map(sight.early, missing)):
+            return Kind.EARLY, f"{', '.join(map(str, missing))}: not watched for long enough, or stopped"
+        unreadable = (str(each) for each in missing if not sight.early(each))
+        return Kind.UNKNOWN, f"{', '.join(unreadable) or 'what it measures'} cannot be read"
+
+    def _for_targets(self, item: Item, case: Case, look: Look, cause: Cause) -> Iterator[Verdict]:
+        key, instance = _instance_key(case), self._instance(case)
+        found = targets(item, case, instance, look)
+        verdicts = [_for_target(item, case, descent, look.bar, cause) for descent in found]
+        if item.action.limit is None or not instance.firing:
+            reached = [_identity(each.target) for each in verdicts if each.kind is Kind.FIRE]
+            self._instances[key] = lifecycle.begun(instance, item, reached)
+        yield from (self._limited(verdict, look.now) for verdict in verdicts)
 
     def _limited(self, verdict: Verdict, now: float) -> Verdict:
         if verdict.kind is not Kind.FIRE or (due := self.due_at(verdict)) <= now:
@@ -138,53 +178,70 @@ class Engine:
         return replace(verdict, kind=Kind.LIMITED, reason="it is done" if due == inf else "its limit has not run out")
 
     def due_at(self, verdict: Verdict) -> float:
-        """When the action of a rule that fires is due, by what was recorded so far; -inf at once."""
-        identity = verdict.process.id
+        """When an action in force is due, by what was recorded so far; -inf at once."""
+        assert verdict.item
+        identity = _identity(verdict.target)
         due = lifecycle.due_at(
             verdict.item,
-            self._instances[_rule_key(verdict), identity],
+            self._instances.get(_key_of(verdict), _NEW),
+            identity,
             self._limits.get(_limit_key(verdict)),
-            self._clocks.get(identity),
-            verdict.process.stopped,
+            self._clocks.get((identity, verdict.monitor.observe)) if identity else None,
+            bool(verdict.process and verdict.process.stopped),
         )
-        return max(due, self._retries.get((_rule_key(verdict), verdict.item.key, identity), due))
+        return max(due, self._retries.get((_key_of(verdict), verdict.item.key, identity), due))
 
     def _arbitrate(self, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
         """First what is no signal; then for each process the strongest signal asked for, while the others wait.
 
         The deepest processes come first.
         """
-        by_process: dict[ProcessId, list[Verdict]] = {}
+        by_process: dict[tuple[ProcessId | None, bool], list[Verdict]] = {}
         for verdict in verdicts:
-            if verdict.wants_signal:
-                by_process.setdefault(verdict.process.id, []).append(verdict)
+            if verdict.wants_signal:  # what is only observed stands in nobody's way
+                by_process.setdefault((_identity(verdict.target), verdict.monitor.observe), []).append(verdict)
             else:
                 yield verdict
-        told_to_end = {identity for (_, identity), instance in self._instances.items() if instance.terminating}
-        for identity, asked in sorted(by_process.items(), key=lambda found: -_depth(found[1])):
+        for (identity, observed), asked in sorted(by_process.items(), key=lambda found: -_depth(found[1])):
             strongest, *others = sorted(asked, key=_strength)
-            if lifecycle.is_stop(strongest.item.action) and identity in told_to_end:
+            if _stops(strongest) and identity in self._told_to_end(observed):
                 yield _shadowed(strongest, "it was told to end, and could not while stopped")
             else:
                 yield strongest
             yield from (_shadowed(verdict, "a stronger signal is sent") for verdict in others)
 
+    def _told_to_end(self, observed: bool) -> frozenset[ProcessId]:
+        """Who was sent a signal that ends a process, by a rule that fires."""
+        found = self._instances.items()
+        told = (each.told_to_end for ((name, _), _), each in found if self._monitors[name].observe is observed)
+        return frozenset().union(*told)
+
     # --- what came of it ---
 
     def record(self, outcome: Outcome, now: float) -> None:
         """Remember what was done: a delivered action uses its limit, a failed one is due again after an interval."""
-        verdict, identity = outcome.verdict, outcome.verdict.process.id
-        rule_key, item = _rule_key(verdict), verdict.item
+        verdict, item = outcome.verdict, outcome.verdict.item
+        assert item
+        key, identity = _key_of(verdict), _identity(verdict.target)
         if outcome.result in (Result.DENIED, Result.FAILED):
-            self._retries[rule_key, item.key, identity] = now + self.config.settings.interval
+            self._retries[key, item.key, identity] = now + self.config.settings.interval
         if not outcome.result.delivered:
             return
-        instance = self._instances.get((rule_key, identity), Instance())
-        self._instances[rule_key, identity] = lifecycle.delivered(instance, item)
-        if lifecycle.is_stop(item.action):
-            self._clocks[identity] = RunningClock(now, (verdict.monitor.name, item.key))
+        instance = lifecycle.delivered(self._instances.get(key, _NEW), item, identity)
+        self._instances[key] = lifecycle.settled(instance, verdict.rule)
+        if lifecycle.is_stop(item.action) and identity:
+            clock = RunningClock(now, (verdict.monitor.name, item.key))
+            self._clocks[identity, verdict.monitor.observe] = clock
         elif item.action.limit is not None:
             self._limits[_limit_key(verdict)] = now
+
+    def next_look(self, verdicts: Iterable[Verdict], now: float) -> float:
+        """When to look again: at the interval, or when something changes by the mere passing of time."""
+        due = [self.due_at(verdict) for verdict in verdicts if verdict.kind in (Kind.FIRE, Kind.LIMITED)]
+        for (rule, _), instance in self._instances.items():
+            due += lifecycle.next_at(instance, self._rules[rule])
+        later = (at for at in (*due, self._next_age) if at > now)
+        return min([now + self.config.settings.interval, *later])
 
     # --- reload ---
 
@@ -194,46 +251,104 @@ class Engine:
             (monitor.name, item.key): item.action for monitor in self.config.monitors for item in _items(monitor)
         }
         self._instances = {
-            (rule, identity): lifecycle.carried(instance, self._rules[rule].items)
-            for (rule, identity), instance in previous._instances.items()
-            if rule in self._rules
+            (key, identity): lifecycle.carried(instance, previous._rules[key], self._rules[key], now)
+            for (key, identity), instance in previous._instances.items()
+            if key in self._rules
         }
         self._limits = {key: at for key, at in previous._limits.items() if key[:2] in actions}
         self._clocks = dict(previous._clocks)
-        stopping = {identity: actions.get(clock.stopped_by) for identity, clock in self._clocks.items()}
+        self._history.adopt(previous._history)
+        grown = {
+            (monitor.name, found) for monitor in self.config.monitors for r in monitor.rules for found in r.growths
+        }
+        self._history.forget(lambda key: isinstance(key[0], Subject) and (key[0].monitor, key[1]) not in grown)
+        stopping = {key: actions.get(clock.stopped_by) for key, clock in self._clocks.items()}
         used = [(at, actions[key[:2]]) for key, at in self._limits.items()]
-        running = {identity: now if clock.since is None else clock.since for identity, clock in self._clocks.items()}
-        used += [(running[identity], action) for identity, action in stopping.items() if action]
+        running = {key: now if clock.since is None else clock.since for key, clock in self._clocks.items()}
+        used += [(running[key], action) for key, action in stopping.items() if action]
         return Adoption(
             added=len(self._rules.keys() - previous._rules.keys()),
             removed=len(previous._rules.keys() - self._rules.keys()),
             changed=sum(self._is_changed(rule, previous) for rule in self._rules.keys() & previous._rules.keys()),
             timers_kept=sum(at + (action.limit or 0) > now for at, action in used),
-            left_behind=tuple(identity for identity, action in stopping.items() if action is None),
+            left_behind=tuple(key[0] for key, action in stopping.items() if action is None and not key[1]),
         )
 
-    def _is_changed(self, rule: RuleKey, previous: Engine) -> bool:
+    def _is_changed(self, key: RuleKey, previous: Engine) -> bool:
         """Whether a rule that stays does something else, or for other processes."""
-        ours, theirs = self._monitors[rule[0]], previous._monitors[rule[0]]
-        return (self._rules[rule].items, ours.selection) != (previous._rules[rule].items, theirs.selection)
+        ours, theirs = self._rules[key], previous._rules[key]
+        same = (ours.rungs, ours.recovered) == (theirs.rungs, theirs.recovered)
+        return not same or self._monitors[key[0]].selection != previous._monitors[key[0]].selection
 
     def ever_stopped(self) -> tuple[ProcessId, ...]:
         """The processes that a rule has stopped, and that had not ended at the last look."""
-        return tuple(self._clocks)
+        return tuple(identity for identity, observed in self._clocks if not observed)
+
+
+_NEW = Instance()
 
 
 def _items(monitor: Monitor) -> Iterator[Item]:
     return (item for rule in monitor.rules for item in rule.items)
 
 
-def _rule_key(verdict: Verdict) -> RuleKey:
-    return verdict.monitor.name, str(verdict.rule.trigger)
+def _instance_key(case: Case) -> InstanceKey:
+    return (case.covered.monitor.name, case.rule.key), _identity(case.descent)
+
+
+def _key_of(verdict: Verdict) -> InstanceKey:
+    return (verdict.monitor.name, verdict.rule.key), verdict.cause.key.identity
+
+
+def _identity(descent: Descent | None) -> ProcessId | None:
+    return descent.process.id if descent else None
 
 
 def _limit_key(verdict: Verdict) -> LimitKey:
     """A signal's limit is for each process, that of a command for the rule, so that a decoy cannot shield a hog."""
-    everyone = isinstance(verdict.item.action, Exec)
-    return verdict.monitor.name, verdict.item.key, None if everyone else verdict.process.id
+    assert verdict.item
+    whom: ProcessId | int | None = None
+    if isinstance(verdict.item.action, Notify):
+        whom = verdict.process.image.uid if verdict.process else None
+    elif not isinstance(verdict.item.action, (Exec, Log)):
+        whom = _identity(verdict.target)
+    return verdict.monitor.name, verdict.item.key, whom
+
+
+def _for_target(item: Item, case: Case, target: Descent | None, bar: Bar, cause: Cause) -> Verdict:
+    """The verdict for one of those whom an action is for, its limit not yet asked."""
+    verdict = Verdict(Kind.FIRE, cause, item, target)
+    if target is None or verdict.only_tells:
+        return verdict
+    if spared := case.covered.spared.get(target.process.id):
+        return replace(verdict, kind=Kind.SPARED, reason=spared)
+    reason = bar(target)
+    return replace(verdict, kind=Kind.PROTECTED, reason=reason) if reason else verdict
+
+
+def _for_largest(item: Item) -> bool:
+    return isinstance(item.action, (Signal, Adjust)) and item.action.target is Target.LARGEST
+
+
+def _lives(case: Case, look: Look) -> bool:
+    return case.descent is None or look.readings.lives(case.descent.process.id)
+
+
+def _remains(whom: object, table: ProcessTable) -> bool:
+    return not isinstance(whom, ProcessId) or whom in table
+
+
+def _is_over(key: Key, table: ProcessTable) -> bool:
+    """Whether a series of the history is of a process that has ended, or a rate of one that is stopped."""
+    about = key[0]
+    if isinstance(about, Subject):
+        return about.identity is not None and about.identity not in table
+    process = table.get(about) if isinstance(about, ProcessId) else None
+    return process is None or process.stopped
+
+
+def _stops(verdict: Verdict) -> bool:
+    return verdict.item is not None and lifecycle.is_stop(verdict.item.action)
 
 
 def _shadowed(verdict: Verdict, reason: str) -> Verdict:
@@ -241,9 +356,10 @@ def _shadowed(verdict: Verdict, reason: str) -> Verdict:
 
 
 def _depth(verdicts: Iterable[Verdict]) -> int:
-    return max(verdict.descent.depth for verdict in verdicts)
+    return max(verdict.target.depth for verdict in verdicts if verdict.target)
 
 
 def _strength(verdict: Verdict) -> int:
+    assert verdict.item
     assert isinstance(verdict.item.action, Signal)
     return _STRENGTH[verdict.item.action.word]

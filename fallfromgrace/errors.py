@@ -55,5 +55,6 @@ class RuleSyntaxError(Exception):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the nearest known word, or nothing."""
-    near = difflib.get_close_matches(word.lower(), list(known), n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    by_letters = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(word.lower(), list(by_letters), n=1)
+    return f"; did you mean '{by_letters[near[0]]}'?" if near else ""

@@ -11,6 +11,7 @@ import sys
 from fallfromgrace import __version__
 
 OK = 0
+NO = 1  # the answer is no: nothing matched, or with --strict there were warnings
 USAGE = 64  # the command line is wrong
 UNAVAILABLE = 69  # already running, or something that we need is not there
 SOFTWARE = 70  # a fault of ours

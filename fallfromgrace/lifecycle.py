@@ -1,49 +1,148 @@
-"""The life of a rule for one process: when it fires, and when each of its actions is due.
+"""The life of a rule for one process: when it fires, which rung is in force, and when each of its actions is due.
 
 Everything here is a pure function of values; times are seconds of one monotonic clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from math import inf
+from types import MappingProxyType
 from typing import NamedTuple
 
-from fallfromgrace.rules import TERMINATING, Action, Item, Signal
+from fallfromgrace.expression import Trigger
+from fallfromgrace.rules import TERMINATING, Action, Item, Rule, Signal
+from fallfromgrace.table import ProcessId
+
+# Whom an action that was begun is still owed to. None stands for an action that is for no process.
+Targets = frozenset[ProcessId | None]
 
 
 class Phase(Enum):
-    """Whether the condition of a rule holds."""
+    """Whether the condition of a rule holds, and has for long enough."""
 
     INACTIVE = "inactive"
+    PENDING = "pending"
     FIRING = "firing"
+
+
+class Truth(NamedTuple):
+    """What a look says of a trigger's condition, and of its `until`, which is False where there is none."""
+
+    holds: bool | None
+    until: bool | None = False
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One rule's life for one process. `done` has the keys of what was delivered since it began to fire."""
+    """One rule's life for one process, or for all that a monitor covers.
+
+    `owed` has, by key, of each action that is done once those targets that it has still to reach; nobody once it is
+    done. `told_to_end` are those who were sent a signal that ends a process.
+    """
 
     phase: Phase = Phase.INACTIVE
-    done: frozenset[str] = frozenset()
-    terminating: bool = False  # it has sent a signal that ends the process
+    since: float = 0.0  # when the phase began
+    rung: int = 0
+    reached: float = 0.0  # when the rung was
+    ending: float | None = None  # since when `until` has held
+    known: bool = True  # whether the last look could tell; nothing is done while it cannot
+    acted: bool = False
+    owed: Mapping[str, Targets] = field(default_factory=lambda: MappingProxyType({}))
+    told_to_end: frozenset[ProcessId] = frozenset()
 
     @property
     def firing(self) -> bool:
         return self.phase is Phase.FIRING
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to remember."""
+        return self.phase is Phase.INACTIVE and self.ending is None and not self.acted
 
-def advance(instance: Instance, holds: bool | None) -> Instance:
-    """The instance after a look; what could not be read starts nothing and ends nothing."""
-    if holds is None or holds is instance.firing:
+
+def advance(instance: Instance, trigger: Trigger, truth: Truth, now: float) -> Instance:
+    """The instance after a look; what is not known starts nothing and ends nothing."""
+    if instance.phase is Phase.INACTIVE and instance.ending is None and truth == (False, False):
+        return instance  # as most are at most looks
+    instance = replace(instance, ending=_ending(instance, truth.until, now))
+    if trigger.until and instance.ending is not None and now - instance.ending >= trigger.until.seconds:
+        return _inactive(instance, now)
+    if instance.firing:
+        return _still_firing(instance, trigger, truth, now)
+    if not truth.holds:
+        return _inactive(instance, now)
+    if instance.phase is Phase.INACTIVE:
+        instance = replace(instance, phase=Phase.PENDING, since=now)
+    if now - instance.since < trigger.fires.seconds:
         return instance
-    return Instance(Phase.FIRING if holds else Phase.INACTIVE)
+    return Instance(Phase.FIRING, now, reached=now, ending=instance.ending, known=truth.until is not None)
 
 
-def delivered(instance: Instance, item: Item) -> Instance:
-    """The instance after one of its actions was carried out."""
-    return replace(instance, done=instance.done | {item.key}, terminating=instance.terminating or ends(item))
+def _ending(instance: Instance, until: bool | None, now: float) -> float | None:
+    if not until:
+        return None
+    return now if instance.ending is None else instance.ending
+
+
+def _still_firing(instance: Instance, trigger: Trigger, truth: Truth, now: float) -> Instance:
+    if not trigger.until and truth.holds is False:
+        return _inactive(instance, now)
+    decides = truth.until if trigger.until else truth.holds
+    return replace(instance, known=decides is not None)
+
+
+def _inactive(instance: Instance, now: float) -> Instance:
+    """What is no longer firing, or pending; it remembers that it has acted until it has told of its recovery."""
+    if instance.firing:
+        return Instance(since=now, ending=instance.ending, acted=instance.acted)
+    return replace(instance, phase=Phase.INACTIVE)
+
+
+def climb(instance: Instance, rule: Rule, now: float) -> Instance:
+    """The instance on the highest rung that it has reached by now, one at a time."""
+    if not instance.firing or not instance.known or instance.rung + 1 >= len(rule.rungs):
+        return instance
+    if now - instance.reached < rule.rungs[instance.rung + 1].after:
+        return instance
+    return replace(instance, rung=instance.rung + 1, reached=now)
+
+
+def due_items(instance: Instance, rule: Rule) -> tuple[Item, ...]:
+    """The actions that are in force: those of the rung, or when a rule that has acted fires no more `recovered`."""
+    if instance.firing:
+        return rule.rungs[instance.rung].items if instance.known else ()
+    return rule.recovered if instance.phase is Phase.INACTIVE and instance.acted else ()
+
+
+def settled(instance: Instance, rule: Rule) -> Instance:
+    """The instance after something was done: once all that is due at its recovery was, it is as if it never fired."""
+    if instance.firing or not instance.acted or any(instance.owed.get(item.key) != NOBODY for item in rule.recovered):
+        return instance
+    return replace(instance, acted=False)
+
+
+NOBODY: Targets = frozenset()
+
+
+def begun(instance: Instance, item: Item, targets: Collection[ProcessId | None]) -> Instance:
+    """The instance with a once-only action owed to these, if it was not begun before; who has ended is owed nothing."""
+    left = instance.owed.get(item.key, frozenset(targets)) & frozenset(targets)
+    return _owing(instance, item, left)
+
+
+def delivered(instance: Instance, item: Item, target: ProcessId | None) -> Instance:
+    """The instance after one of its actions reached a target."""
+    left = instance.owed.get(item.key, NOBODY) - {target}
+    told = {target} if ends(item) and target else set()
+    instance = replace(instance, acted=True, told_to_end=instance.told_to_end | told)
+    return _owing(instance, item, left) if item.action.limit is None or not instance.firing else instance
+
+
+def _owing(instance: Instance, item: Item, left: Targets) -> Instance:
+    return replace(instance, owed=MappingProxyType({**instance.owed, item.key: left}))
 
 
 def ends(item: Item) -> bool:
@@ -51,10 +150,24 @@ def ends(item: Item) -> bool:
     return isinstance(item.action, Signal) and item.action.word in TERMINATING
 
 
-def carried(instance: Instance, items: Iterable[Item]) -> Instance:
-    """The instance under a new configuration of its rule: what it has done of what is still to be done."""
-    kept = [item for item in items if item.key in instance.done]
-    return replace(instance, done=frozenset(item.key for item in kept), terminating=any(map(ends, kept)))
+def carried(instance: Instance, before: Rule, after: Rule, now: float) -> Instance:
+    """The instance under a new configuration of its rule; with other actions it begins on the first rung again."""
+    if (before.rungs, before.recovered) == (after.rungs, after.recovered):
+        return instance
+    keys = {item.key for item in after.items}
+    owed = {key: left for key, left in instance.owed.items() if key in keys}
+    told = instance.told_to_end if any(map(ends, after.items)) else frozenset()
+    return replace(instance, rung=0, reached=now, owed=MappingProxyType(owed), told_to_end=told)
+
+
+def next_at(instance: Instance, rule: Rule) -> Iterable[float]:
+    """When something of an instance changes by the mere passing of time."""
+    if instance.phase is Phase.PENDING:
+        yield instance.since + rule.trigger.fires.seconds
+    if instance.firing and instance.rung + 1 < len(rule.rungs):
+        yield instance.reached + rule.rungs[instance.rung + 1].after
+    if instance.firing and instance.ending is not None and rule.trigger.until:
+        yield instance.ending + rule.trigger.until.seconds
 
 
 class RunningClock(NamedTuple):
@@ -78,17 +191,24 @@ def is_stop(action: Action) -> bool:
     return isinstance(action, Signal) and action.word == "stop"
 
 
-def due_at(item: Item, instance: Instance, last: float | None, clock: RunningClock | None, stopped: bool) -> float:
-    """When a firing instance's action is due: -inf at once, inf not as long as things stay as they are.
+def due_at(
+    item: Item,
+    instance: Instance,
+    target: ProcessId | None,
+    last: float | None,
+    clock: RunningClock | None,
+    stopped: bool,
+) -> float:
+    """When an action that is in force is due for a target: -inf at once, inf not as long as things stay as they are.
 
-    `last` is when its limit was last used, `clock` the process's running clock if it was ever stopped by us.
+    `last` is when its limit was last used, `clock` the target's running clock if it was ever stopped by us.
     """
     limit = item.action.limit
     if is_stop(item.action):
         return _stop_due_at(limit or 0.0, clock, stopped)
-    if limit is None:
-        return inf if item.key in instance.done else -inf
-    return -inf if last is None else last + limit
+    if (limit is None or not instance.firing) and target not in instance.owed.get(item.key, {target}):
+        return inf
+    return -inf if last is None or limit is None else last + limit
 
 
 def _stop_due_at(limit: float, clock: RunningClock | None, stopped: bool) -> float:

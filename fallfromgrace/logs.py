@@ -96,36 +96,51 @@ def one_line(text: str, limit: int = LONGEST_TEXT) -> str:
 
 
 _PRIORITIES = {Result.DENIED: WARNING, Result.FAILED: WARNING, Result.GONE: INFO, Result.REFUTED: INFO}
-
-
-_TOLD = {Kind.UNKNOWN: WARNING, Kind.PROTECTED: NOTICE}
+_TOLD = {Kind.UNKNOWN: WARNING, Kind.PROTECTED: NOTICE, Kind.SPARED: NOTICE}
 
 
 def outcome_line(outcome: Outcome) -> tuple[int, str]:
     """The priority and the line for what was done about a verdict."""
     detail = {"detail": outcome.detail} if outcome.detail else {}
-    return _PRIORITIES.get(outcome.result, NOTICE), _line(outcome.verdict, outcome.result.value, detail)
+    priority = _PRIORITIES.get(outcome.result, NOTICE)
+    return priority, _line(outcome.verdict, outcome.text, {"result": outcome.result.value, **detail})
 
 
 def verdict_line(verdict: Verdict) -> tuple[int, str]:
     """The priority and the line for a verdict that is only told, such as that the process is protected."""
-    return _TOLD.get(verdict.kind, DEBUG), _line(verdict, verdict.kind.value, {"reason": verdict.reason})
+    more = {"result": verdict.kind.value, "reason": verdict.reason}
+    return _TOLD.get(verdict.kind, DEBUG), _line(verdict, "", more)
 
 
-def _line(verdict: Verdict, result: str, more: dict[str, str]) -> str:
-    action = verdict.item.action
-    command = {"command": action.command} if isinstance(action, Exec) else {}
+def _line(verdict: Verdict, text: str, more: dict[str, str]) -> str:
+    process, cause = verdict.process, verdict.cause
+    whose = {"cmdline": process.image.cmdline} if process else {}
     return fields(
-        monitor=verdict.monitor.name,
-        pid=verdict.process.id.pid,
-        rule=verdict.rule.text,
-        value=verdict.value,
-        action=action.verb if isinstance(action, Exec) else action,
-        **command,
-        result=result,
+        monitor=cause.monitor.name,
+        **_whom(verdict),
+        rule=cause.rule.text,
+        value=cause.value,
+        **_action(verdict, text),
         **more,
-        cmdline=verdict.process.image.cmdline,
+        **whose,
     )
+
+
+def _whom(verdict: Verdict) -> dict[str, int]:
+    """The process that the action is for, and where that is another one the process that the rule fires for."""
+    target = verdict.process.id if verdict.process else None
+    subject = verdict.cause.key.identity
+    found = {"pid": target.pid} if target else {}
+    return {**found, "for": subject.pid} if subject and subject != target else found
+
+
+def _action(verdict: Verdict, text: str) -> dict[str, str]:
+    if verdict.item is None:
+        return {}
+    action = verdict.item.action
+    when = {"when": "recovered"} if verdict.cause.recovered else {}
+    told = {"command": action.text} if isinstance(action, Exec) else {"text": text} if text else {}
+    return {"action": action.verb, **when, **told}
 
 
 # --- where they go ---

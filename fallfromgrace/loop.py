@@ -1,4 +1,4 @@
-"""The loop: reload, look, sweep, perform, wait. The only module that reads the clock."""
+"""The loop: reload, look, sweep, perform, wait. Here alone the clock is read that rules go by."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import TypeVar
 
 from fallfromgrace import __version__
 from fallfromgrace.actions import Performer, Ready
-from fallfromgrace.engine import Engine, Self
+from fallfromgrace.engine import Engine
 from fallfromgrace.errors import ConfigError
 from fallfromgrace.logs import ERROR, INFO, Log
+from fallfromgrace.protection import Self
 from fallfromgrace.report import Reporter
 from fallfromgrace.rules import Config
 from fallfromgrace.source import Source
@@ -159,9 +160,10 @@ class Loop:
 
     def _sweep(self, now: float) -> float:
         table = self._source.look(now)
-        covered = self._engine.cover(table)
-        samples = self._source.measure({each.process.id for each in covered})
-        verdicts = self._engine.sweep(table, covered, samples, self._performer.spawner.groups, now)
+        look = self._engine.look(table, self._performer.spawner.groups, now)
+        while wants := self._engine.wants(look):
+            look.readings.add(wants, self._source.measure(wants, now))
+        verdicts = self._engine.sweep(look)
         self._reporter.forget(table)
         for verdict in verdicts:
             self._reporter.verdict(verdict)
@@ -230,5 +232,8 @@ class Loop:
                 break
             self._tend()
         self._reporter.left_stopped(self._still_stopped(self._engine.ever_stopped()), "by a rule")
-        self._log.write(INFO, "ended" + spawner.leftovers)
+        leftovers = spawner.leftovers
+        with self._surviving("giving up what waits"):
+            spawner.abandon()
+        self._log.write(INFO, "ended" + leftovers)
         return 0

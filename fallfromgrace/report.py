@@ -11,7 +11,8 @@ from fallfromgrace.verdict import Kind, Outcome, Verdict
 
 # So that a line holds all of them twice.
 _PIDS_A_LINE = 40
-_Subject = tuple[str, str, str, ProcessId]
+# A monitor, a rule, what of it is told, and the process; None where it is about no process.
+_Subject = tuple[str, str, str, ProcessId | None]
 
 
 class Reporter:
@@ -24,24 +25,28 @@ class Reporter:
     def verdict(self, verdict: Verdict) -> None:
         """Say why nothing is done, once for each rule and process; what only waits, once for each action."""
         if verdict.kind is not Kind.FIRE:
-            item = "" if verdict.kind in (Kind.PROTECTED, Kind.UNKNOWN) else f"{verdict.item.key} waits"
-            if self._is_news(verdict, item, verdict.reason):
+            one = verdict.item if verdict.kind not in (Kind.PROTECTED, Kind.SPARED) else None
+            what = f"{one.key} waits" if one else verdict.kind.value
+            if self._is_news(verdict, what, verdict.reason):
                 self._log.write(*verdict_line(verdict))
 
     def outcome(self, outcome: Outcome) -> None:
         """Say what was done; what keeps failing in the same way, only the first time."""
-        news = self._is_news(outcome.verdict, outcome.verdict.item.key, f"{outcome.result} {outcome.detail}")
+        item = outcome.verdict.item
+        news = self._is_news(outcome.verdict, item.key if item else "", f"{outcome.result} {outcome.detail}")
         if news or outcome.result.delivered:
             self._log.write(*outcome_line(outcome))
 
-    def _is_news(self, verdict: Verdict, item: str, text: str) -> bool:
-        subject = verdict.monitor.name, verdict.rule.text, item, verdict.process.id
+    def _is_news(self, verdict: Verdict, what: str, text: str) -> bool:
+        subject = verdict.monitor.name, verdict.rule.text, what, verdict.process.id if verdict.process else None
         before, self._said[subject] = self._said.get(subject), text
         return before != text
 
     def forget(self, table: ProcessTable) -> None:
         """Forget what was said of processes that have ended."""
-        self._said = {subject: text for subject, text in self._said.items() if subject[3] in table}
+        self._said = {
+            subject: text for subject, text in self._said.items() if subject[3] is None or subject[3] in table
+        }
 
     def started(self, config: Config, version: str, *, dry_run: bool) -> None:
         """The first line of every run."""

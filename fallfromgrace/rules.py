@@ -1,22 +1,43 @@
 """What a configuration means: settings, and monitors with their rules, as values.
 
-`str` of an action is its normal form, which the grammar reads back to an equal action.
+`str` of an action and of a step is its normal form, which the grammar reads back to an equal value.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import ClassVar, NamedTuple
 
-from fallfromgrace.expression import Trigger
+from fallfromgrace.expression import RATES, Growth, Measured, Metric, Trigger
 from fallfromgrace.table import Image
 from fallfromgrace.units import format_duration
 
 # The words for signals, the strongest first: of several asked for at once only that one is sent.
-SIGNALS = ("kill", "term", "stop")
-TERMINATING = frozenset({"kill", "term"})
+SIGNALS = ("kill", "abrt", "quit", "term", "int", "hup", "stop", "cont", "usr1", "usr2")
+TERMINATING = frozenset({"kill", "abrt", "quit", "term", "int", "hup"})
+
+# The variables of a command, and in the texts of `notify` and `log`; the first are of a process and there only.
+PROCESS_VARIABLES = ("PID", "OWNER", "CMDLINE", "RMEM", "VMEM")
+VARIABLES = ("NAME", "RULE", "VALUE", "LIMIT", "ACTION", *PROCESS_VARIABLES)
+# `$PID` or `${PID}`.
+VARIABLE = re.compile(r"\$(?:(?P<bare>[A-Za-z_]\w*)|\{(?P<braced>[A-Za-z_]\w*)\})", re.ASCII)
+
+
+class Target(Enum):
+    """Whom an action is for; the value is how it is written."""
+
+    ITSELF = ""  # the process; for a rule about what a monitor covers, all of these
+    TREE = "tree"  # the process and its descendants
+    GROUP = "group"  # what the monitor covers
+    LARGEST = "largest"  # the one of these with the most memory
+
+    @property
+    def written(self) -> str:
+        return f" {self.value}" if self.value else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,32 +46,110 @@ class Signal:
 
     word: str
     limit: float | None = None
-
-    def __str__(self) -> str:
-        return self.word + _at(self.limit)
-
-
-@dataclass(frozen=True, slots=True)
-class Exec:
-    """Run a command with `/bin/sh -c`; `limit` is the least number of seconds between two, None for once."""
-
-    command: str
-    limit: float | None = None
+    target: Target = Target.ITSELF
 
     @property
     def verb(self) -> str:
-        """The action without its command."""
-        return f"exec{_at(self.limit)}"
+        """The action without its text."""
+        return f"{self.word}{self.target.written}{_at(self.limit)}"
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.command}"
+        return self.verb
 
 
-Action = Signal | Exec
+@dataclass(frozen=True, slots=True)
+class Adjust:
+    """Set what `word` names, `nice` or `oom` (the kernel's oom_score_adj), to a value, once."""
+
+    word: str
+    value: int
+    target: Target = Target.ITSELF
+    limit: ClassVar[float | None] = None
+
+    @property
+    def verb(self) -> str:
+        return f"{self.word} {self.value}{self.target.written}"
+
+    def __str__(self) -> str:
+        return self.verb
+
+
+@dataclass(frozen=True, slots=True)
+class _Worded:
+    """An action with a text of its own; `limit` is the least number of seconds between two, None for once."""
+
+    text: str
+    limit: float | None = None
+    word: ClassVar[str]
+
+    @property
+    def verb(self) -> str:
+        return f"{self.word}{_at(self.limit)}"
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Exec(_Worded):
+    """Run the text with `/bin/sh -c`."""
+
+    word: ClassVar[str] = "exec"
+
+
+@dataclass(frozen=True, slots=True)
+class _Quotable(_Worded):
+    """A text from which one surrounding pair of quotes is taken off."""
+
+    def __str__(self) -> str:
+        return f"{self.verb} {_quoted(self.text)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Notify(_Quotable):
+    """Tell the owner of the process."""
+
+    word: ClassVar[str] = "notify"
+
+
+@dataclass(frozen=True, slots=True)
+class Log(_Quotable):
+    """Write a line to the log."""
+
+    word: ClassVar[str] = "log"
+
+
+Action = Signal | Adjust | Exec | Notify | Log
+WORDED: dict[str, type[Exec] | type[Notify] | type[Log]] = {each.word: each for each in (Exec, Notify, Log)}
+ADJUSTABLE = {"nice": (-20, 19), "oom": (-1000, 1000)}
 
 
 def _at(limit: float | None) -> str:
     return "" if limit is None else f" @ {format_duration(limit)}"
+
+
+def unquoted(text: str) -> str:
+    """A text without one surrounding pair of quotes."""
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+
+
+def _quoted(text: str) -> str:
+    """A text that reads back as itself: with quotes around it where it would be taken for something else."""
+    plain = text.strip() == text and unquoted(text) == text and not text.startswith("@")
+    return text if plain else f'"{text}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An action as written in a rule: at once, `after` some seconds of firing, or when it has `recovered`."""
+
+    action: Action
+    after: float | None = None
+    recovered: bool = False
+
+    def __str__(self) -> str:
+        before = f"after {format_duration(self.after)} " if self.after is not None else ""
+        return f"{'recovered ' if self.recovered else before}{self.action}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +160,80 @@ class Item:
     key: str
 
 
+class Rung(NamedTuple):
+    """What is done from `after` seconds after the rung before it was reached, and until the next one is."""
+
+    after: float
+    items: tuple[Item, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What to do while a trigger holds; `text` is the trigger as its user wrote it."""
+    """What to do while a trigger holds; `text` is the trigger as its user wrote it, `key` its normal form.
+
+    There is always a first rung, which is reached at once and may be empty. What does not change from look to look is
+    here, so that it is found out once: whether the rule is about all that the monitor covers, which numbers have to be
+    remembered for it, and the ages that it compares with.
+    """
 
     text: str
     trigger: Trigger
-    items: tuple[Item, ...]
+    rungs: tuple[Rung, ...]
+    recovered: tuple[Item, ...] = ()
+    key: str = field(init=False)
+    shared: bool = field(init=False)
+    remembered: tuple[Measured, ...] = field(init=False)
+    growths: tuple[Growth, ...] = field(init=False)
+    ages: tuple[float, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        seen = self.trigger.measured
+        growths = tuple(each for each in seen if isinstance(each, Growth))
+        rates = tuple(each for each in seen if isinstance(each, Metric) and each.name in RATES)
+        for name, value in (
+            ("key", str(self.trigger)),
+            ("shared", self.trigger.shared),
+            ("remembered", growths + rates + tuple(each.metric for each in growths if each.metric.name in RATES)),
+            ("growths", growths),
+            ("ages", tuple(self.trigger.ages)),
+        ):
+            object.__setattr__(self, name, value)
+
+    @property
+    def items(self) -> Iterator[Item]:
+        """All its actions."""
+        for rung in self.rungs:
+            yield from rung.items
+        yield from self.recovered
+
+
+class User(NamedTuple):
+    """A user as written, and the uid; None where there is no such user."""
+
+    name: str
+    uid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Which processes are meant: all that is given has to match."""
+
+    cmdline: re.Pattern[str] | None = None
+    exe: re.Pattern[str] | None = None
+    users: tuple[User, ...] | None = None
+
+    def misses(self, image: Image) -> str:
+        """The first of its keys that does not match; empty where all do."""
+        if self.users is not None and image.uid not in {user.uid for user in self.users}:
+            return "user"
+        if self.exe and not (image.exe and self.exe.search(image.exe)):
+            return "exe"
+        if self.cmdline and not self.cmdline.search(image.cmdline):
+            return "cmdline"
+        return ""
+
+    def matches(self, image: Image) -> bool:
+        return not self.misses(image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +241,25 @@ class Monitor:
     """Which processes to look at, and the rules for them, in the order of the file."""
 
     name: str
-    cmdline: re.Pattern[str]
+    selector: Selector
     rules: tuple[Rule, ...]
     children: bool = False
     final: bool = False
+    exclude: re.Pattern[str] | None = None
+    observe: bool = False
 
     @property
-    def selection(self) -> tuple[str, bool, bool]:
+    def selection(self) -> tuple[object, ...]:
         """All that says which processes the monitor is about."""
-        return self.cmdline.pattern, self.children, self.final
+        return self.selector, self.exclude, self.children, self.final, self.observe
 
     def selects(self, image: Image) -> bool:
         """Whether the monitor is about processes that run this; its descendants come besides."""
-        return self.cmdline.search(image.cmdline) is not None
+        return not self.excludes(image) and self.selector.matches(image)
+
+    def excludes(self, image: Image) -> bool:
+        """Whether processes that run this are left out, whatever they were found by."""
+        return self.exclude is not None and self.exclude.search(image.cmdline) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +267,11 @@ class Settings:
     """What holds for the whole program; `interval` is the longest time, in seconds, between two looks."""
 
     interval: float = 10.0
+    protect: tuple[Selector, ...] = ()
+
+    def protects(self, image: Image) -> bool:
+        """Whether processes that run this are never acted upon."""
+        return any(selector.matches(image) for selector in self.protect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +293,23 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def make_rules(written: Iterable[tuple[str, Trigger, Iterable[Action]]]) -> tuple[Rule, ...]:
-    """The rules of one monitor from (text, trigger, actions); an action written again gets a key of its own."""
+def make_rules(written: Iterable[tuple[str, Trigger, Iterable[Step]]]) -> tuple[Rule, ...]:
+    """The rules of one monitor from (text, trigger, steps); an action written again gets a key of its own."""
     seen: Counter[str] = Counter()
-    return tuple(
-        Rule(text, trigger, tuple(_item(action, seen) for action in actions)) for text, trigger, actions in written
-    )
+    return tuple(_rule(text, trigger, list(steps), seen) for text, trigger, steps in written)
+
+
+def _rule(text: str, trigger: Trigger, steps: Iterable[Step], seen: Counter[str]) -> Rule:
+    rungs, recovered = [Rung(0.0, ())], []
+    for step in steps:
+        item = _item(step.action, seen)
+        if step.recovered:
+            recovered.append(item)
+        elif step.after is not None:
+            rungs.append(Rung(step.after, (item,)))
+        else:
+            rungs[-1] = rungs[-1]._replace(items=(*rungs[-1].items, item))
+    return Rule(text, trigger, tuple(rungs), tuple(recovered))
 
 
 def _item(action: Action, seen: Counter[str]) -> Item:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 import psutil
 
-from fallfromgrace import procfs
+from fallfromgrace import machine, procfs
 from fallfromgrace.expression import Sample
+from fallfromgrace.readings import Facet, Want
 from fallfromgrace.table import Image, Process, ProcessId, ProcessTable
 
 # A command line may be 2 MB long and is chosen by whoever runs the process; nobody's regex needs more than this.
@@ -29,8 +33,8 @@ class Source(Protocol):
     def look(self, now: float) -> ProcessTable:
         """Everybody who is running, kernel threads left out."""
 
-    def measure(self, identities: Iterable[ProcessId]) -> dict[ProcessId, Sample]:
-        """What these use; who has ended is not in it, what may not be read is not in the sample."""
+    def measure(self, wants: Iterable[Want], now: float) -> dict[ProcessId | None, Sample]:
+        """What is asked for; who has ended is not in it, what may not be read is not in the sample."""
 
     def reread(self, pid: int) -> tuple[Process, Sample] | None:
         """Everything about one pid as it is this moment, nothing remembered; None where it has ended."""
@@ -51,11 +55,14 @@ class PsutilSource:
 
     def __init__(self) -> None:
         self._known: dict[ProcessId, _Known] = {}
+        self._rollups = Rollups()
 
     def look(self, now: float) -> ProcessTable:
         """See Source."""
         known, self._known = self._known, {}
-        return ProcessTable(process for pid in psutil.pids() if (process := self._process(pid, known, now)))
+        table = ProcessTable(process for pid in psutil.pids() if (process := self._process(pid, known, now)))
+        self._rollups.forget(table)
+        return table
 
     def _process(self, pid: int, before: dict[ProcessId, _Known], now: float) -> Process | None:
         stat = procfs.read_stat(pid)
@@ -71,10 +78,29 @@ class PsutilSource:
         self._known[identity] = known
         return Process(identity, stat.ppid, stat.pgid, stat.state, known.image)
 
-    def measure(self, identities: Iterable[ProcessId]) -> dict[ProcessId, Sample]:
+    def measure(self, wants: Iterable[Want], now: float) -> dict[ProcessId | None, Sample]:
         """See Source."""
-        samples = ((identity, _read_sample(identity.pid)) for identity in identities)
-        return {identity: sample for identity, sample in samples if sample is not None}
+        found: dict[ProcessId | None, Sample] = {}
+        ended: set[ProcessId | None] = set()
+        for want in wants:
+            part = self._measured(want, now) if want.identity not in ended else None
+            if part is None:
+                ended.add(want.identity)
+            else:
+                found[want.identity] = {**found.get(want.identity, {}), **part}
+        return {identity: sample for identity, sample in found.items() if identity not in ended}
+
+    def _measured(self, want: Want, now: float) -> Sample | None:
+        if want.identity is None:
+            return machine.measure()
+        stat = procfs.read_stat(want.identity.pid)
+        if stat is None or stat.start != want.identity.start or stat.state in "ZX":
+            return None
+        if want.facet is Facet.STAT:
+            return _of_stat(stat)
+        if want.facet is Facet.ROLLUP:
+            return self._rollups.measure(want.identity, now)
+        return _READERS[want.facet](want.identity.pid)
 
     def reread(self, pid: int) -> tuple[Process, Sample] | None:
         """See Source."""
@@ -97,7 +123,17 @@ def _read_image(pid: int) -> Image | None:
     cmdline, euid = procfs.read_cmdline(pid, 4 * LONGEST_CMDLINE + 1), procfs.read_euid(pid)
     if cmdline is None or euid is None:
         return None
-    return Image(cmdline if len(cmdline) <= LONGEST_CMDLINE else cmdline[:LONGEST_CMDLINE] + CUT, euid)
+    shown = cmdline if len(cmdline) <= LONGEST_CMDLINE else cmdline[:LONGEST_CMDLINE] + CUT
+    return Image(shown, euid, procfs.read_exe(pid))
+
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def _of_stat(stat: procfs.Stat) -> Sample:
+    """The age goes on while the machine sleeps, and does not change when its clock is set."""
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - stat.start / _TICKS
+    return {"cputime": stat.ticks / _TICKS, "threads": stat.threads, "age": age}
 
 
 def _read_sample(pid: int) -> Sample | None:
@@ -109,3 +145,72 @@ def _read_sample(pid: int) -> Sample | None:
         return None
     # Without an address space it has just ended; zeros would be less than any limit.
     return {"rmem": memory.rss, "vmem": memory.vms} if memory.vms else None
+
+
+def _read_io(pid: int) -> Sample | None:
+    try:
+        counters = psutil.Process(pid).io_counters()
+    except psutil.NoSuchProcess:
+        return None
+    except (psutil.Error, OSError, RuntimeError):  # not permitted, or a kernel that does not count
+        return {}
+    return {"read_bytes": counters.read_bytes, "write_bytes": counters.write_bytes}
+
+
+def _read_descriptors(pid: int) -> Sample | None:
+    limit = procfs.read_descriptor_limit(pid)
+    sample = {} if limit is None else {"fdlimit": limit}
+    try:
+        return {**sample, "fds": psutil.Process(pid).num_fds()}
+    except psutil.NoSuchProcess:
+        return None
+    except psutil.AccessDenied:
+        return sample
+
+
+_READERS: Mapping[Facet, Callable[[int], Sample | None]] = {
+    Facet.MEMORY: _read_sample,
+    Facet.IO: _read_io,
+    Facet.DESCRIPTORS: _read_descriptors,
+}
+
+
+class _Rolled(NamedTuple):
+    """What a rollup said, when, and how many seconds it took."""
+
+    sample: Sample
+    at: float
+    took: float
+
+
+class Rollups:
+    """Proportional memory, not read too often: the kernel walks every page of the process, which has to wait if it
+    maps memory meanwhile. 17 ms for each resident GiB were measured."""
+
+    SHORTEST_SECONDS = 1.0
+    SHARE = 50  # of the time at most a fiftieth is spent in it
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._kept: dict[ProcessId, _Rolled] = {}
+
+    def measure(self, identity: ProcessId, now: float) -> Sample:
+        """What it says, or said a moment ago; nothing where it may not be read."""
+        kept = self._kept.get(identity)
+        if kept and now - kept.at < max(self.SHORTEST_SECONDS, self.SHARE * kept.took):
+            return _no_more_than_resident(kept.sample, identity.pid)
+        began = self._clock()
+        rollup = procfs.read_rollup(identity.pid)
+        sample = {"pmem": rollup.pss, "umem": rollup.uss, "swap": rollup.swap} if rollup else {}
+        self._kept[identity] = _Rolled(sample, now, self._clock() - began)
+        return sample
+
+    def forget(self, table: ProcessTable) -> None:
+        """Forget what was said of processes that have ended."""
+        self._kept = {identity: kept for identity, kept in self._kept.items() if identity in table}
+
+
+def _no_more_than_resident(sample: Sample, pid: int) -> Sample:
+    """What was read a while ago, of a process that may have become smaller since."""
+    resident = (_read_sample(pid) or {}).get("rmem", math.inf)
+    return {name: value if name == "swap" else min(value, resident) for name, value in sample.items()}

@@ -15,10 +15,14 @@ class ProcessId(NamedTuple):
 
 
 class Image(NamedTuple):
-    """What a process runs, and for whom: its arguments joined by single spaces, and its effective uid."""
+    """What a process runs, and for whom: its arguments joined by single spaces, and its effective uid.
+
+    `exe` is the path of what it executes; empty where that cannot be known.
+    """
 
     cmdline: str
     uid: int
+    exe: str = ""
 
 
 class Process(NamedTuple):

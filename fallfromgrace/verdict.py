@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
-from fallfromgrace.expression import Sample, evaluate
-from fallfromgrace.rules import Item, Monitor, Rule, Signal
+from fallfromgrace.expression import Sample, View, evaluate
+from fallfromgrace.readings import Again, Subject
+from fallfromgrace.rules import Item, Log, Monitor, Notify, Rule, Settings, Signal
 from fallfromgrace.table import Descent, Process
 
 
@@ -14,9 +16,12 @@ class Kind(Enum):
     """What the engine wants done; only FIRE is performed, the others are there to be explained."""
 
     FIRE = "fire"
+    PENDING = "pending"  # the condition holds, but not for long enough yet
     LIMITED = "limited"  # its limit has not run out
     SHADOWED = "shadowed"  # a stronger signal goes to the same process in the same look
     PROTECTED = "protected"  # the process is never acted upon
+    SPARED = "spared"  # it is in the tree of what the rule fires for, but the monitor leaves it alone
+    EARLY = "early"  # what the trigger measures was not watched for long enough
     UNKNOWN = "unknown"  # what the trigger measures could not be read
 
 
@@ -24,8 +29,10 @@ class Result(Enum):
     """What became of a verdict that was performed."""
 
     SENT = "sent"
+    SET = "set"
     STARTED = "started"
     QUEUED = "queued"
+    TOLD = "told"
     DRY_RUN = "dry-run"
     GONE = "gone"  # the process ended before the action
     REFUTED = "refuted"  # read again just before the action, the rule no longer held
@@ -38,57 +45,114 @@ class Result(Enum):
         return self in _DELIVERED
 
 
-_DELIVERED = frozenset({Result.SENT, Result.STARTED, Result.QUEUED, Result.DRY_RUN})
+_DELIVERED = frozenset({Result.SENT, Result.SET, Result.STARTED, Result.QUEUED, Result.TOLD, Result.DRY_RUN})
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a rule fires, or fires no more: for whom, by what was seen, and whether it did so before this look.
+
+    `subject` is the process that the rule was judged for, None for a rule about all that a monitor covers.
+    """
+
+    settings: Settings
+    monitor: Monitor
+    rule: Rule
+    subject: Descent | None
+    sight: View
+    value: str
+    limit: str
+    fresh: bool = True
+    recovered: bool = False
+
+    @property
+    def key(self) -> Subject:
+        return Subject(self.monitor.name, self.subject.process.id if self.subject else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One action of one rule for one process, and what is to become of it.
 
-    `descent` has the process, and the one above it that the monitor selected. `value` and `limit` are for people.
-    `reason` says why nothing is done, where that is so.
+    `target` has the process that the action is for, and the one above it that the monitor selected; None for an action
+    that is for no process. `item` is None where the rule as a whole is meant. `reason` says why nothing is done.
     """
 
     kind: Kind
-    monitor: Monitor
-    rule: Rule
-    item: Item
-    descent: Descent
-    sample: Sample
-    value: str
-    limit: str
+    cause: Cause
+    item: Item | None
+    target: Descent | None
     reason: str = ""
 
     @property
-    def process(self) -> Process:
-        return self.descent.process
+    def monitor(self) -> Monitor:
+        return self.cause.monitor
+
+    @property
+    def rule(self) -> Rule:
+        return self.cause.rule
+
+    @property
+    def process(self) -> Process | None:
+        return self.target.process if self.target else None
 
     @property
     def wants_signal(self) -> bool:
         """Whether a signal is to be sent, of which a process gets one in a look."""
-        return self.kind is Kind.FIRE and isinstance(self.item.action, Signal)
+        return self.kind is Kind.FIRE and self.item is not None and isinstance(self.item.action, Signal)
+
+    @property
+    def only_tells(self) -> bool:
+        """Whether it does nothing to the process, so that even one that is protected may be told of."""
+        return self.item is not None and isinstance(self.item.action, (Notify, Log))
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was done about a verdict; `detail` is the reason of a failure, in words."""
+    """What was done about a verdict; `detail` is the reason of a failure in words, `text` what was told to somebody."""
 
     verdict: Verdict
     result: Result
     detail: str = ""
+    text: str = ""
 
 
-def refutation(verdict: Verdict, process: Process, root: Process | None, sample: Sample) -> str:
-    """Why a verdict no longer stands, given what was read anew just before acting; empty where it still does.
+class Reread(NamedTuple):
+    """What was read anew just before acting, None for who has ended: the target, the one above it that the monitor
+    selected, and the process that the rule fires for with what it uses."""
 
-    `process` and `root` are those of the verdict's descent; `root` is None where it has ended.
-    """
-    if root is None or root.id != verdict.descent.root.id:
+    target: Process
+    root: Process | None
+    subject: Process | None
+    sample: Sample
+
+
+def refutation(verdict: Verdict, now: Reread) -> str:
+    """Why a verdict about a process no longer stands, given what was read anew; empty where it still does."""
+    target, cause = verdict.target, verdict.cause
+    assert target
+    if now.root is None or now.root.id != target.root.id:
         return "what it was found by has ended"
-    if verdict.descent.depth and process.ppid != verdict.process.ppid:
+    if target.depth and now.target.ppid != target.process.ppid:
         return "it is no longer a child of what it was found below"
-    if not verdict.monitor.selects(root.image):
+    if not verdict.monitor.selects(now.root.image):
         return "what it was found by runs something else now"
-    if evaluate(verdict.rule.trigger.condition, sample) is not True:
+    if verdict.monitor.excludes(now.target.image):
+        return "it is excluded now"
+    if not verdict.only_tells and cause.settings.protects(now.target.image):
+        return "it is protected now"
+    return _no_cause(cause, now)
+
+
+def _no_cause(cause: Cause, now: Reread) -> str:
+    """Whether the rule would not fire any more. What is about several processes, or takes time, is not read again."""
+    if cause.subject is None or cause.recovered:
+        return ""
+    if now.subject is None or now.subject.id != cause.subject.process.id:
+        return "the process that the rule fires for has ended"
+    trigger, again = cause.rule.trigger, Again(cause.sight, now.sample)
+    if trigger.until and evaluate(trigger.until.condition, again).truth and not trigger.until.seconds:
+        return "it has recovered"
+    if (cause.fresh or not trigger.until) and not evaluate(trigger.condition, again).truth:
         return "the condition no longer holds"
     return ""

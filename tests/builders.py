@@ -7,12 +7,15 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from fallfromgrace.engine import Engine, Self
-from fallfromgrace.expression import Sample
+from fallfromgrace.engine import Engine
+from fallfromgrace.expression import SYSTEM_METRICS, Measured, Sample, Whole
 from fallfromgrace.grammar import parse_action, parse_trigger
-from fallfromgrace.rules import Config, Monitor, Settings, make_rules
+from fallfromgrace.intervals import UNKNOWN, Interval, exactly
+from fallfromgrace.protection import Self
+from fallfromgrace.readings import FACETS, Facet, Want
+from fallfromgrace.rules import Config, Monitor, Selector, Settings, Step, User, make_rules
 from fallfromgrace.table import Descent, Image, Process, ProcessId, ProcessTable
-from fallfromgrace.verdict import Kind, Outcome, Result, Verdict
+from fallfromgrace.verdict import Cause, Kind, Outcome, Result, Verdict
 
 MIB = 1 << 20
 OUR_PID = 99_999
@@ -35,7 +38,7 @@ def process(pid: int, cmdline: str = "hog", **other: Any) -> Process:
         ppid=other.get("ppid", 1),
         pgid=other.get("pgid", pid),
         state=other.get("state", "S"),
-        image=Image(cmdline, other.get("uid", 1000)),
+        image=Image(cmdline, other.get("uid", 1000), other.get("exe", "")),
     )
 
 
@@ -43,43 +46,108 @@ def table(*processes: Process) -> ProcessTable:
     return ProcessTable(processes)
 
 
-def monitor(actions: Mapping[str, str | list[str]], name: str = "m", cmdline: str = "hog", **flags: bool) -> Monitor:
+def steps(asked: str | list[str]) -> list[Step]:
+    """The actions of a rule from the texts a user would write."""
+    return [parse_action(text) for text in ([asked] if isinstance(asked, str) else asked)]
+
+
+def monitor(
+    actions: Mapping[str, str | list[str]], name: str = "m", cmdline: str | None = "hog", **other: Any
+) -> Monitor:
     """A monitor from the texts a user would write."""
-    written = (
-        (text, parse_trigger(text), [parse_action(a) for a in ([asked] if isinstance(asked, str) else asked)])
-        for text, asked in actions.items()
-    )
-    return Monitor(name, re.compile(cmdline), make_rules(written), **flags)
+    rules = make_rules((text, parse_trigger(text), steps(asked)) for text, asked in actions.items())
+    patterns = {key: re.compile(other.pop(key)) for key in ("exe", "exclude") if key in other}
+    users = tuple(User(str(uid), uid) for uid in other.pop("uids", ())) or None
+    selector = Selector(re.compile(cmdline) if cmdline is not None else None, patterns.pop("exe", None), users)
+    return Monitor(name, selector, rules, **patterns, **other)
 
 
-def config(*monitors: Monitor, interval: float = 10.0) -> Config:
-    return Config(Settings(interval), monitors)
+def config(*monitors: Monitor, interval: float = 10.0, protect: Iterable[Selector] = ()) -> Config:
+    return Config(Settings(interval, tuple(protect)), monitors)
+
+
+class Seen:
+    """A view of what a test says was read, by how it is written; a pair is an interval."""
+
+    def __init__(self, **read: float | tuple[float, float]) -> None:
+        self.read = {name.replace("__", "."): value for name, value in read.items()}
+        self.wanted: set[str] = set()
+
+    def interval(self, found: Measured) -> Interval:
+        return self._known(str(found))
+
+    def whole(self, whole: Whole) -> Interval:
+        return self._known(whole.value)
+
+    def wants(self, found: Measured | Whole) -> frozenset[str]:
+        return frozenset({found.value if isinstance(found, Whole) else str(found)})
+
+    def _known(self, name: str) -> Interval:
+        value = self.read.get(name, UNKNOWN)
+        return Interval(*value) if isinstance(value, tuple) else exactly(value)
 
 
 def verdict(action: str = "term", trigger: str = "rmem > 100m", **other: Any) -> Verdict:
-    """A FIRE verdict of a monitor with one rule."""
-    whose = monitor({trigger: action}, **{k: other[k] for k in ("name", "cmdline") if k in other})
+    """A FIRE verdict of a monitor with one rule; `subject` is whom it fires for if that is not its target."""
+    whose = monitor({trigger: action}, **{k: other[k] for k in ("name", "cmdline", "exclude", "observe") if k in other})
     target = other.get("process", process(100))
-    return Verdict(
-        kind=other.get("kind", Kind.FIRE),
+    descent = Descent(target, other.get("root", target), other.get("depth", 0)) if target else None
+    sample = other.get("sample", {"rmem": 200 * MIB, "vmem": 300 * MIB})
+    subject = other.get("subject", target)
+    cause = Cause(
+        settings=Settings(protect=other.get("protect", ())),
         monitor=whose,
         rule=whose.rules[0],
-        item=whose.rules[0].items[0],
-        descent=Descent(target, other.get("root", target), other.get("depth", 0)),
-        sample=other.get("sample", {"rmem": 200 * MIB, "vmem": 300 * MIB}),
+        subject=Descent(subject, subject, 0) if subject is not target and subject else descent,
+        sight=Seen(**sample),
         value=other.get("value", "200m"),
         limit=other.get("limit", "100m"),
-        reason=other.get("reason", ""),
+        fresh=other.get("fresh", True),
+        recovered=other.get("recovered", False),
     )
+    item = next(iter(whose.rules[0].items))
+    return Verdict(other.get("kind", Kind.FIRE), cause, item, descent, other.get("reason", ""))
+
+
+class Crowd:
+    """What a look could read: of each process by its identity, and of the machine by None. It keeps what was read."""
+
+    def __init__(self, seen: Mapping[ProcessId | None, Sample | None]) -> None:
+        self.seen = seen
+        self.reads: list[Want] = []
+
+    def measure(self, wants: Iterable[Want], now: float) -> dict[ProcessId | None, Sample]:
+        wants = list(wants)
+        self.reads += wants
+        found: dict[ProcessId | None, dict[str, float]] = {}
+        for want in wants:
+            sample = self.seen.get(want.identity)
+            if sample is not None:
+                part = {name: value for name, value in sample.items() if _facet(name) is want.facet}
+                found.setdefault(want.identity, {}).update(part)
+        return found
+
+
+def _facet(name: str) -> Facet:
+    return Facet.MACHINE if name in ("memory", "swaptotal", *SYSTEM_METRICS) else FACETS[name]
 
 
 class Life:
     """An engine driven by hand: `look` sweeps once and records every FIRE as performed."""
 
-    def __init__(self, *monitors: Monitor, interval: float = 10.0, only_uid: int | None = None) -> None:
+    def __init__(
+        self,
+        *monitors: Monitor,
+        interval: float = 10.0,
+        only_uid: int | None = None,
+        protect: Iterable[Selector] = (),
+        machine: Sample = MappingProxyType({}),
+    ) -> None:
         self.myself = Self(OUR_PID, only_uid)
-        self.engine = Engine(config(*monitors, interval=interval), self.myself)
+        self.engine = Engine(config(*monitors, interval=interval, protect=protect), self.myself)
         self.next_look = 0.0
+        self.machine = machine
+        self.reads: list[Want] = []
 
     def sweep(
         self, now: float, seen: Iterable[tuple[Process, Sample | float | None]], own_groups: Iterable[int] = ()
@@ -87,9 +155,12 @@ class Life:
         """The verdicts of one look at (process, MiB of rmem or a whole sample or None for gone)."""
         seen = list(seen)
         looked_at = table(*(each for each, _ in seen))
-        samples = {each.id: _sample(sample) for each, sample in seen if sample is not None}
-        covered = self.engine.cover(looked_at)
-        return list(self.engine.sweep(looked_at, covered, samples, frozenset(own_groups), now))
+        crowd = Crowd({None: self.machine, **{each.id: _sample(sample) for each, sample in seen}})
+        look = self.engine.look(looked_at, frozenset(own_groups), now)
+        while wants := self.engine.wants(look):
+            look.readings.add(wants, crowd.measure(wants, now))
+        self.reads = crowd.reads
+        return list(self.engine.sweep(look))
 
     def look(
         self,
@@ -97,13 +168,14 @@ class Life:
         *seen: tuple[Process, Sample | float | None],
         result: Result = Result.SENT,
         results: Mapping[int, Result] = MappingProxyType({}),
-    ) -> list[tuple[int, str]]:
+    ) -> list[tuple[int | None, str]]:
         """(pid, action) of everything that was tried at this look; what came of it is `result`, or by pid."""
         verdicts, done = self.sweep(now, seen), []
         for each in verdicts:
             if each.kind is Kind.FIRE and self.engine.due_at(each) <= now:
-                self.engine.record(Outcome(each, results.get(each.process.id.pid, result)), now)
-                done.append((each.process.id.pid, str(each.item.action)))
+                pid = each.process.id.pid if each.process else None
+                self.engine.record(Outcome(each, results.get(pid or 0, result)), now)
+                done.append((pid, str(each.item.action) if each.item else ""))
         self.next_look = self.engine.next_look(verdicts, now)
         return done
 
@@ -112,5 +184,5 @@ class Life:
         return self.engine.adopt(previous, now)
 
 
-def _sample(asked: Sample | float) -> Sample:
+def _sample(asked: Sample | float | None) -> Sample | None:
     return {"rmem": asked * MIB, "vmem": 2 * asked * MIB} if isinstance(asked, (int, float)) else asked

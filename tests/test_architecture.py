@@ -16,23 +16,38 @@ MODULES = {
 
 # A module may import what stands to the left of it; those of one step may import each other downwards only.
 LAYERS = [
-    {"errors", "units", "exits"},
+    {"errors", "exits", "units", "intervals", "history", "backtracking"},
     {"table", "expression"},
-    {"rules"},
-    {"verdict", "grammar", "lifecycle", "coverage"},
+    {"rules", "dimensions"},
+    {"lexer", "grammar", "lifecycle", "coverage", "protection", "readings", "verdict"},
+    {"looks", "targets"},
     {"engine"},
-    {"config", "fragments", "textfile", "yamlfaults"}
-    | {"procfs", "source", "signalling", "logs", "spawn", "actions", "report"},
-    {"loop", "daemonize", "pidfile", "systemd"},
-    {"commands.check", "commands.run"},
+    {"textfile", "yamlfaults", "fragments", "entries", "monitors", "config"}
+    | {"procfs", "machine", "source", "signalling", "adjusting"}
+    | {"logs", "values", "spawn", "notify", "actions", "report"},
+    {"loop", "daemonize", "pidfile", "systemd"}
+    | {"lint", "lint_commands", "lint_never", "lint_patterns", "lint_samples"},
+    {"commands.check", "commands.match", "commands.run"},
     {"cli"},
 ]
-PURE = {"errors", "units", "expression", "grammar", "rules", "table", "verdict", "lifecycle", "coverage", "engine"}
-IMPURE = {"os", "time", "signal", "subprocess", "logging", "threading", "socket", "psutil", "datetime"}
+PURE = set().union(*LAYERS[:6]) - {"exits", "backtracking"} | {"yamlfaults", "entries", "lint_patterns", "lint_samples"}
+IMPURE = {
+    "os",
+    "pathlib",
+    "pwd",
+    "time",
+    "datetime",
+    "signal",
+    "subprocess",
+    "logging",
+    "threading",
+    "socket",
+    "psutil",
+}
 ONLY_IN = {
-    "ply": {"grammar"},
+    "ply": {"grammar", "lexer"},
     "yaml": {"fragments"},
-    "psutil": {"source"},
+    "psutil": {"source", "machine"},
     "daemon": {"daemonize"},
     "logging": set(),
     "syslog": set(),

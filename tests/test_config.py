@@ -1,5 +1,6 @@
 import contextlib
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 
 from fallfromgrace import config, textfile
 from fallfromgrace.errors import ConfigError
+from fallfromgrace.rules import Selector, User
+from fallfromgrace.table import Image
 from tests import builders
 
 FIXTURES = Path(__file__).parent / "config"
@@ -80,9 +83,45 @@ def test_the_example_means_what_it_says():
     assert config.load(FIXTURES / "example.good.yaml") == builders.config(conkeror, browser, interval=5.0)
 
 
+def test_every_key_and_every_kind_of_action_means_what_it_says():
+    browser = builders.monitor(
+        {
+            "tree.pmem > 4g for 2m until tree.pmem < 3g": [
+                'notify "$NAME uses $VALUE: it will be stopped"',
+                "nice 10 tree",
+                "oom 500",
+                "after 5m stop tree @ 30m",
+                "recovered log $NAME is back to $VALUE",
+            ],
+            "rmem > 25% and system.available < 10%": ["term", "after 30s kill"],
+        },
+        name="browser",
+        cmdline="chrome",
+        exe="^/opt/google/",
+        uids=[1000, 1001],
+        exclude="--type=zygote",
+        children=True,
+        final=True,
+        observe=True,
+    )
+    crowd = builders.monitor(
+        {"count > 100": 'exec @ 1h logger "$NAME has $VALUE"', "growth(group.rmem, 10m) > 1g": "term largest"},
+        name="crowd",
+        cmdline=None,
+        uids=[1000],
+    )
+    protect = [
+        Selector(exe=re.compile("^/usr/sbin/sshd$"), users=(User("0", 0),)),
+        Selector(re.compile("^/usr/bin/precious")),
+        Selector(users=(User("7", 7), User("8", 8))),
+    ]
+    meant = builders.config(browser, crowd, interval=5.0, protect=protect)
+    assert config.load(FIXTURES / "everything.good.yaml") == meant
+
+
 def test_quotes_and_blocks_keep_every_character():
     first, second = config.load(FIXTURES / "quoting.good.yaml").monitors
-    assert (first.name, first.cmdline.pattern) == ("it's mine", r"\bit's\b [a-z]+ #1")
+    assert (first.name, first.selector.cmdline.pattern) == ("it's mine", r"\bit's\b [a-z]+ #1")
     assert [str(item.action) for rule in first.rules for item in rule.items] == [
         'exec logger #1 mem: "$VALUE"',
         r"exec printf 'a\tb'",
@@ -212,6 +251,11 @@ def test_a_drop_in_directory_that_is_none_is_told_beside_the_other_problems(conf
         config.files(path)
 
 
+def test_drop_ins_may_not_widen_or_replace_what_is_protected(conf):
+    path = conf("protect: [{user: 0}]\n", **{"a.conf": "protect:\n  - exe: ^/x$\n"})
+    assert only_fault(path) == "x.d/a.conf:1:1: 'protect' is already in x.conf:1; keep one of the two"
+
+
 @cases("text", ["", "\n", "  \n\n", "\ufeff", "\ufeff \r\n"])
 def test_a_file_with_nothing_in_it_is_an_accident(text, conf):
     fault = only_fault(conf(text))
@@ -310,6 +354,44 @@ def test_an_interval_that_is_none_is_told(text, conf):
     assert only_fault(conf(f"interval: {text}\n")).startswith("x.conf:1:")
 
 
+NO_LIST = "x.conf:1:1: protect takes a list; write protect: and below it, indented, - exe: ^/usr/sbin/sshd$"
+
+
+@cases("text", ["sshd", "", "[]", "{exe: sshd}", "yes"])
+def test_what_is_protected_is_a_list(text, conf):
+    assert only_fault(conf(f"protect: {text}\n")) == NO_LIST
+
+
+def test_a_list_of_what_is_protected_may_not_stand_outside_of_it(conf):
+    assert "there is no setting 'protected'; did you mean 'protect'?" in only_fault(conf("protected:\n  - exe: x\n"))
+
+
+@cases(
+    ("written", "image", "protected"),
+    [
+        ("- exe: ^/usr/sbin/sshd$", ("x", 5, "/usr/sbin/sshd"), True),
+        ("- exe: ^/usr/sbin/sshd$", ("/usr/sbin/sshd", 5, "/usr/bin/hog"), False),
+        ("- {exe: sshd, user: 0}", ("x", 0, "/usr/sbin/sshd"), True),
+        ("- {exe: sshd, user: 0}", ("x", 5, "/usr/sbin/sshd"), False),
+        ("- user: [4, 5]\n  - cmdline: hog", ("x", 5), True),
+        ("- user: [4, 5]\n  - cmdline: hog", ("hog", 6), True),
+        ("- user: [4, 5]\n  - cmdline: hog", ("x", 6), False),
+        ("- user: no-such-user", ("x", 0), False),
+    ],
+)
+def test_who_matches_any_of_a_list_is_protected(written, image, protected, conf):
+    found = config.load(conf(f"protect:\n  {written}\n")).settings
+    assert found.protects(Image(*image)) is protected
+    assert found.interval == 10
+
+
+def test_each_of_what_is_protected_is_told_with_the_place_where_it_is_written(conf):
+    written = config.read(conf("protect:\n  - exe: a\n    user: 0\n  - {user: 7}\n" + MONITOR.format("m")))
+    assert [(place.line, place.column) for place, _ in written.protect] == [(2, 5), (4, 6)]
+    assert [selector for _, selector in written.protect] == list(written.config.settings.protect)
+    assert [each.name.value for each in written.monitors] == ["m"]
+
+
 @cases("pattern", ["a{99999999999}", f"'{'(' * 2000}'", "'(?P<a>x)(?P<a>y)'", "'*'", r"'\'"])
 def test_a_pattern_that_does_not_compile_is_told(pattern, conf):
     path = conf(f"m:\n  cmdline: {pattern}\n  actions:\n    rmem > 500m: term\n")
@@ -318,7 +400,7 @@ def test_a_pattern_that_does_not_compile_is_told(pattern, conf):
 
 def test_what_python_only_warns_of_in_a_pattern_is_fine(conf):
     path = conf("m:\n  cmdline: '[[a]'\n  actions:\n    rmem > 500m: term\n")
-    assert config.load(path).monitors[0].cmdline.search("[")
+    assert config.load(path).monitors[0].selector.cmdline.search("[")
 
 
 def test_triggers_that_share_an_action_keep_their_order_and_their_own_limits(conf):

@@ -1,7 +1,9 @@
 import re
 
+import pytest
+
 from fallfromgrace.coverage import Coverage
-from fallfromgrace.rules import Monitor
+from fallfromgrace.rules import Monitor, Selector
 from tests.builders import monitor, process, table
 
 NOTHING = {"rmem > 1": "term"}
@@ -9,8 +11,14 @@ NOTHING = {"rmem > 1": "term"}
 
 def covered(looked_at, *monitors):
     return [
-        (each.monitor.name, each.process.id.pid, not each.descent.depth) for each in Coverage(monitors).of(looked_at)
+        (found.monitor.name, descent.process.id.pid, not descent.depth)
+        for found in Coverage(monitors).of(looked_at)
+        for descent in found.descents
     ]
+
+
+def spared(looked_at, *monitors):
+    return [{who.pid: why for who, why in found.spared.items()} for found in Coverage(monitors).of(looked_at)]
 
 
 def test_a_regex_is_searched_anywhere_in_the_command_line():
@@ -45,6 +53,39 @@ def test_the_first_final_monitor_keeps_what_it_covers_for_itself():
     ]  # fmt: skip
 
 
+# --- selectors ---
+
+
+@pytest.mark.parametrize(
+    ("selectors", "pids"),
+    [
+        ({"cmdline": "hog"}, [10, 11, 12]),
+        ({"cmdline": None, "exe": "^/usr/bin/hog$"}, [10]),
+        ({"cmdline": None, "uids": [1001, 1002]}, [11, 12]),
+        ({"cmdline": "hog", "uids": [1001]}, [11]),
+        ({"cmdline": "hog", "exe": "bin", "uids": [1001]}, []),
+        ({"cmdline": "hog", "exclude": "--quiet"}, [10, 11]),
+        ({"cmdline": None, "uids": [None]}, []),  # a user whom the machine does not know
+    ],
+)
+def test_all_selectors_that_are_given_have_to_match(selectors, pids):
+    looked_at = table(
+        process(10, "hog", exe="/usr/bin/hog"), process(11, "hog", uid=1001), process(12, "hog --quiet", uid=1002)
+    )
+    assert [pid for _, pid, _ in covered(looked_at, monitor(NOTHING, **selectors))] == pids
+
+
+def test_what_is_excluded_is_left_out_of_the_descendants_too_but_not_what_is_below_it():
+    found = covered(FAMILY, monitor(NOTHING, cmdline="root", exclude="^a$", children=True))
+    assert sorted(found) == [("m", 10, True), ("m", 12, True), ("m", 13, False)]
+
+
+def test_who_must_be_left_alone_is_known_with_the_reason():
+    final = monitor(NOTHING, "final", "^a$", final=True)
+    later = monitor(NOTHING, "later", "root", exclude="^b$", children=True)
+    assert spared(FAMILY, final, later) == [{}, {11: "'final' is final for it", 13: "it is excluded"}]
+
+
 class CountingPattern:
     def __init__(self, regex):
         self.regex, self.searches = re.compile(regex), []
@@ -56,7 +97,7 @@ class CountingPattern:
 
 def test_regexes_run_once_for_each_image():
     pattern = CountingPattern("hog")
-    coverage = Coverage([Monitor("m", pattern, ())])
+    coverage = Coverage([Monitor("m", Selector(pattern), ())])
     for _ in range(3):
         coverage.of(table(process(10, "hog"), process(11, "vi")))
     assert pattern.searches == ["hog", "vi"]
@@ -66,7 +107,7 @@ def test_regexes_run_once_for_each_image():
 
 def test_what_regexes_said_is_forgotten_with_the_process():
     pattern = CountingPattern("hog")
-    coverage = Coverage([Monitor("m", pattern, ())])
+    coverage = Coverage([Monitor("m", Selector(pattern), ())])
     for looked_at in (table(process(10, "hog")), table(), table(process(10, "hog"))):
         coverage.of(looked_at)
     assert pattern.searches == ["hog", "hog"]

@@ -300,15 +300,17 @@ def test_a_process_may_be_stopped_again_when_the_rule_that_told_it_to_end_no_lon
 
 
 def test_nothing_is_remembered_of_processes_that_ended():
-    life = Life(monitor({"rmem > 500m": ["stop @ 10m", "term @ 1h", "exec x"]}), monitor({"rmem > 1": "term"}, "n"))
+    rules = {"rmem > 500m": ["stop @ 10m", "term @ 1h", "exec x"], "cpu > 1%": "log x"}
+    life = Life(monitor(rules), monitor({"rmem > 1": "term"}, "n"))
     life.look(0, *((process(pid), 600) for pid in range(100, 200)), result=Result.SENT)
     life.look(5, *((process(pid), 600) for pid in range(200, 300)), result=Result.FAILED)
     life.look(10)
     engine = life.engine
     assert [engine._instances, engine._limits, engine._clocks, engine._retries] == [{}] * 4
+    assert len(engine._history) == 0
 
 
 def test_a_verdict_says_value_and_limit_for_people():
     life = Life(monitor({"rmem > 900m": "term"}))
     [found] = life.sweep(0, [(HOG, {"rmem": 912 * MIB})])
-    assert (found.value, found.limit, found.descent) == ("912m", "900m", (HOG, HOG, 0))
+    assert (found.cause.value, found.cause.limit, found.target) == ("912m", "900m", (HOG, HOG, 0))

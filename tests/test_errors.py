@@ -21,13 +21,24 @@ def test_problems_are_told_in_the_order_of_the_files():
     assert str(error) == "a:1:9: x\na:2:1: x\nb:1:1: x"
 
 
+def test_what_is_known_of_a_file_as_a_whole_has_no_line_to_show():
+    assert Problem("x.conf", 0, 0, "wrong").headline == "x.conf: wrong"
+    assert Problem("x.conf", 3, 5, "wrong", "a bcd").headline == "x.conf:3:5: wrong"
+
+
 def test_an_error_of_the_language_covers_a_character_if_nothing_is_said():
     assert (RuleSyntaxError("x", 4).start, RuleSyntaxError("x", 4).end) == (4, 5)
 
 
-NEAR = [("childern", "; did you mean 'children'?"), ("qqq", ""), ("FINAL", "; did you mean 'final'?")]
+NEAR = [
+    ("childern", "; did you mean 'children'?"),
+    ("FINAL", "; did you mean 'final'?"),
+    ("$name", "; did you mean '$NAME'?"),
+    ("qqq", ""),
+    ("", ""),
+]
 
 
 @pytest.mark.parametrize(("word", "hint"), NEAR)
 def test_only_near_misses_are_guessed(word, hint):
-    assert did_you_mean(word, ["children", "final"]) == hint
+    assert did_you_mean(word, ["children", "final", "$NAME"]) == hint

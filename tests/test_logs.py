@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -104,28 +105,80 @@ def test_a_failure_has_its_detail():
     assert ' result=denied detail="Operation not permitted" cmdline=' in line
 
 
+def told(asked, result=Result.SENT, text=""):
+    return outcome_line(Outcome(asked, result, text=text))[1]
+
+
+HOG, KIN = process(100, "hog"), process(101, "kin", ppid=100)
+ABOUT_ALL = {"process": None, "name": "crowd", "sample": {"count": 4}, "value": "4"}
+
+
 @pytest.mark.parametrize(
-    ("result", "priority"),
+    ("asked", "whom"),
     [
-        (Result.SENT, NOTICE),
-        (Result.STARTED, NOTICE),
-        (Result.QUEUED, NOTICE),
-        (Result.DRY_RUN, NOTICE),
-        (Result.GONE, INFO),
-        (Result.REFUTED, INFO),
-        (Result.DENIED, WARNING),
-        (Result.FAILED, WARNING),
+        (verdict(process=HOG), "pid=100"),
+        (verdict("term tree", process=KIN, root=HOG, depth=1, subject=HOG), "pid=101 for=100"),
+        (verdict("term group", process=HOG, subject=KIN), "pid=100 for=101"),
+        # The same, as it was when the rule was judged: it runs by now, or was stopped, or nobody's child.
+        (verdict(process=HOG, subject=HOG._replace(state="T")), "pid=100"),
+        (verdict(process=HOG._replace(ppid=2), subject=HOG), "pid=100"),
     ],
 )
-def test_the_priority_follows_the_result(result, priority):
-    assert outcome_line(Outcome(verdict(), result))[0] == priority
+def test_a_line_tells_whom_the_action_is_for_and_if_that_is_another_one_whom_the_rule_fires_for(asked, whom):
+    assert told(asked).partition(" rule=")[0] == f"monitor=m {whom}"
 
 
-@pytest.mark.parametrize(("kind", "priority"), [(Kind.PROTECTED, NOTICE), (Kind.UNKNOWN, WARNING)])
-def test_a_verdict_that_is_only_told_has_its_reason(kind, priority):
-    told = logs.verdict_line(verdict(kind=kind, reason="pid 1 is never acted upon"))
-    assert told[0] == priority
-    assert f' action=term result={kind.value} reason="pid 1 is never acted upon" cmdline=hog' in told[1]
+def test_a_line_of_a_rule_about_no_single_process_has_none():
+    asked = verdict("exec @ 1h x", "count > 3", **ABOUT_ALL)
+    assert told(asked, Result.STARTED) == (
+        'monitor=crowd rule="count > 3" value=4 action="exec @ 1h" command=x result=started'
+    )
+
+
+def test_what_is_sent_to_one_of_all_that_a_monitor_covers_is_told_with_its_pid():
+    asked = verdict("term", "count > 3", value="4")
+    asked = replace(asked, cause=replace(asked.cause, subject=None))
+    assert told(asked) == 'monitor=m pid=100 rule="count > 3" value=4 action=term result=sent cmdline=hog'
+
+
+@pytest.mark.parametrize(
+    ("action", "text", "shown"),
+    [
+        ("term", "", "action=term"),
+        ("stop tree @ 10m", "", 'action="stop tree @ 10m"'),
+        ("nice 5 group", "", 'action="nice 5 group"'),
+        ("oom -500", "", 'action="oom -500"'),
+        ("log @ 1h $NAME is large", "m is large", 'action="log @ 1h" text="m is large"'),
+        ("notify $NAME", "m", "action=notify text=m"),
+        ("notify $NAME", "", "action=notify"),
+        ("exec logger $NAME", "", 'action=exec command="logger $NAME"'),
+    ],
+)
+def test_a_line_has_the_action_and_its_words_as_they_were_told(action, text, shown):
+    assert told(verdict(action), text=text).partition(" value=200m ")[2] == f"{shown} result=sent cmdline=hog"
+
+
+def test_what_is_done_because_a_process_has_recovered_is_told_to_be_that():
+    asked = verdict("log x", recovered=True)
+    assert " action=log when=recovered text=x result=told " in told(asked, Result.TOLD, "x")
+
+
+@pytest.mark.parametrize("result", list(Result))
+def test_the_priority_follows_the_result(result):
+    priority = {Result.GONE: INFO, Result.REFUTED: INFO, Result.DENIED: WARNING, Result.FAILED: WARNING}
+    assert outcome_line(Outcome(verdict(), result))[0] == priority.get(result, NOTICE)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.FIRE])
+def test_a_verdict_that_is_only_told_has_its_reason(kind):
+    priority, line = logs.verdict_line(verdict(kind=kind, reason="pid 1 is never acted upon"))
+    assert priority == {Kind.PROTECTED: NOTICE, Kind.SPARED: NOTICE, Kind.UNKNOWN: WARNING}.get(kind, DEBUG)
+    assert f' action=term result={kind.value} reason="pid 1 is never acted upon" cmdline=hog' in line
+
+
+def test_a_verdict_about_a_rule_as_a_whole_names_no_action():
+    line = logs.verdict_line(replace(verdict(kind=Kind.UNKNOWN, reason="pmem cannot be read"), item=None))[1]
+    assert " value=200m result=unknown reason=" in line
 
 
 # --- stderr ---

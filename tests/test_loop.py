@@ -9,12 +9,13 @@ from itertools import pairwise
 import mock
 import pytest
 
-from fallfromgrace import loop, spawn
+from fallfromgrace import loop
 from fallfromgrace.actions import Performer, Ready
-from fallfromgrace.engine import Self
 from fallfromgrace.errors import ConfigError, Problem
 from fallfromgrace.logs import DEBUG, ERROR
 from fallfromgrace.loop import Loop
+from fallfromgrace.protection import Self
+from fallfromgrace.readings import Facet, Want
 from fallfromgrace.spawn import Command
 from fallfromgrace.verdict import Outcome, Result
 from tests.builders import MIB, Lines, config, monitor, process, table
@@ -38,7 +39,7 @@ class Script:
 
     def __init__(self, *steps, mib=600):
         self.steps, self.looks, self.mib = deque(steps), 0, mib
-        self.hog = process(100)
+        self.hog, self.wants = process(100), []
 
     def look(self, now):
         self.looks += 1
@@ -48,8 +49,13 @@ class Script:
             os.kill(os.getpid(), signal.SIGTERM)
         return table(self.hog)
 
-    def measure(self, identities):
-        return {identity: {"rmem": self.mib * MIB, "vmem": 0} for identity in identities}
+    def measure(self, wants, now):
+        self.wants += wants
+        return {want.identity: self.samples.get(want.facet, {}) for want in wants}
+
+    @property
+    def samples(self):
+        return {Facet.MEMORY: {"rmem": self.mib * MIB, "vmem": 0}, Facet.ROLLUP: {"pmem": self.mib * MIB}}
 
     def reread(self, pid):
         return self.hog, {"rmem": self.mib * MIB, "vmem": 0}
@@ -78,6 +84,11 @@ def made(source, log, load=None, monitors=None, told=None, interval=SOON):
     )
 
 
+def events(log):
+    """The lines about verdicts, as they are told to those who did not ask for more."""
+    return [line for priority, line in log if line.startswith("monitor=") and priority < DEBUG]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_loop_looks_until_it_is_told_to_end(number):
     log, source, told = Lines(), Script(nothing, nothing, lambda: os.kill(os.getpid(), number)), []
@@ -92,15 +103,58 @@ def test_what_fires_is_performed_and_told(monkeypatch):
     monkeypatch.setattr("fallfromgrace.actions.pinned", _held)
     log = Lines()
     made(Script(nothing, nothing), log).run()
-    assert [line.split("cmdline")[0] for priority, line in log if line.startswith("monitor=") and priority < DEBUG] == [
+    assert [line.split("cmdline")[0] for line in events(log)] == [
         'monitor=m pid=100 rule="rmem > 500m" value=600m action=exec command=x result=dry-run '
+    ]
+
+
+@pytest.mark.parametrize(("mib", "facets"), [(400, [Facet.MEMORY]), (600, [Facet.MEMORY, Facet.ROLLUP])])
+def test_what_is_dear_to_read_is_read_only_where_the_rest_does_not_decide(mib, facets):
+    source = Script(mib=mib)
+    made(source, Lines(), monitors=[monitor({"pmem > 500m": "term"})], interval=3600).run()
+    assert source.wants == [Want(source.hog.id, facet) for facet in facets]
+
+
+def test_a_rule_about_all_that_a_monitor_covers_is_carried_out_also_where_that_is_nobody():
+    log, source = Lines(), Script(nothing)
+    watched = monitor({"count == 0": ["log $NAME: $VALUE left", "exec x"]}, cmdline="somebody else")
+    running = made(source, log, monitors=[watched])
+    running._performer.dry_run = False
+    running._performer.spawner.start = lambda command, now: True
+    running.run()
+    assert events(log) == [
+        'monitor=m rule="count == 0" value=0 action=log text="m: 0 left" result=told',
+        'monitor=m rule="count == 0" value=0 action=exec command=x result=started',
+    ]
+
+
+def test_what_one_monitor_only_observes_another_does(monkeypatch):
+    monkeypatch.setattr("fallfromgrace.actions.pinned", _held)
+    log = Lines()
+    watched = [monitor({"rmem > 500m": "log a"}, "a", observe=True), monitor({"rmem > 500m": "log b"}, "b")]
+    running = made(Script(nothing), log, monitors=watched)
+    running._performer.dry_run = False
+    running.run()
+    lines = events(log)
+    assert [(line[8], line.partition("result=")[2].split()[0]) for line in lines] == [("a", "dry-run"), ("b", "told")]
+
+
+def test_a_tree_is_signalled_for_the_one_at_its_top(monkeypatch):
+    log, family = Lines(), (process(100), process(101, "x", ppid=100), process(102, "y", ppid=101))
+    monkeypatch.setattr("fallfromgrace.actions.pinned", _held)
+    running = made(Crowd(*family), log, monitors=[monitor({"rmem > 500m": "term tree"})])
+    running.run()
+    assert [line.partition(" rule=")[0] for line in events(log)] == [
+        "monitor=m pid=100",
+        "monitor=m pid=101 for=100",
+        "monitor=m pid=102 for=100",
     ]
 
 
 def acting(running, carry_out):
     """Let a loop act by a function of a test, on whatever the engine asks for."""
     running._performer.dry_run = False
-    running._performer.prepare = lambda verdict, held: Ready(verdict, None)
+    running._performer.prepare = lambda verdict, held: Ready(verdict, {}, None)
     running._performer.carry_out = carry_out
 
 
@@ -114,6 +168,9 @@ class Crowd(Script):
     def look(self, now):
         super().look(now)
         return table(*self.processes)
+
+    def reread(self, pid):
+        return next(each for each in self.processes if each.id.pid == pid), self.samples[Facet.MEMORY]
 
 
 def test_a_limit_that_is_used_in_a_look_holds_for_those_who_come_after_in_it():
@@ -135,7 +192,7 @@ def test_a_family_is_held_and_asked_again_before_the_first_is_signalled_and_pare
     def prepare(verdict, held):
         story.append(f"hold {verdict.process.id.pid} for {str(verdict.item.action)[:4]}")
         held.callback(story.append, f"let {verdict.process.id.pid} go")
-        return Ready(verdict, None)
+        return Ready(verdict, {}, None)
 
     def carry_out(ready, now):
         story.append(f"{str(ready.verdict.item.action)[:4]} {ready.verdict.process.id.pid}")
@@ -341,12 +398,12 @@ def test_commands_are_tended_between_looks():
     assert source.looks == 1
 
 
-def test_a_command_that_runs_too_long_is_ended_long_before_the_next_look(monkeypatch):
-    monkeypatch.setattr(spawn, "TIMEOUT_SECONDS", 0.1)
+def test_a_command_that_runs_too_long_is_ended_long_before_the_next_look():
     log, source = Lines(), Script(nothing)
     running = made(source, log, interval=3600)
     start = running._performer.spawner.start
-    source.steps = deque([lambda: start(Command("sleep 60", "m", {"PATH": os.defpath}, "l"), time.monotonic())])
+    command = Command("sleep 60", "m", {"PATH": os.defpath}, "l", timeout=0.1)
+    source.steps = deque([lambda: start(command, time.monotonic())])
     tell = log.write
 
     def write(priority, text):

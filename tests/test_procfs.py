@@ -1,5 +1,8 @@
 import errno
+import math
 import os
+import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,10 +10,27 @@ from pathlib import Path
 import mock
 import pytest
 
-from fallfromgrace.procfs import Stat, parse_stat, read_cmdline, read_euid, read_stat
+from fallfromgrace.procfs import (
+    Rollup,
+    Stat,
+    parse_stat,
+    read_cmdline,
+    read_descriptor_limit,
+    read_euid,
+    read_exe,
+    read_pressure,
+    read_rollup,
+    read_stat,
+)
+from tests.victims import marker, victim
 
-# Up to the start, then up to where the arguments are, then the rest.
-TAIL = b" S 7 8 9 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 1 0 4711" + b" 1" * 25 + b" 140737488347136 140737488347200 1 1 0\n"
+# Up to the start, then up to where the arguments are, then the rest. 100 ticks for itself, 23 in the kernel; the next
+# two are those of children, which are none of its own.
+TAIL = (
+    b" S 7 8 9 0 -1 4194560 1 0 0 0 100 23 1000 2000 20 0 4 0 4711"
+    + b" 1" * 25
+    + b" 140737488347136 140737488347200 1 1 0\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +46,7 @@ TAIL = b" S 7 8 9 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 1 0 4711" + b" 1" * 25 + b" 
 )
 def test_a_name_that_imitates_the_line_is_only_a_name(name, comm):
     assert parse_stat(b"42 (" + name + b")" + TAIL) == Stat(
-        comm, "S", 7, 8, 4711, kernel_thread=False, arguments=140737488347136
+        comm, "S", 7, 8, 4711, kernel_thread=False, arguments=140737488347136, ticks=123, threads=4
     )
 
 
@@ -39,16 +59,27 @@ def test_our_own_stat_is_read():
     assert (stat.ppid, stat.pgid, stat.kernel_thread) == (os.getppid(), os.getpgrp(), False)
 
 
-@pytest.mark.parametrize("error", [FileNotFoundError, ProcessLookupError, PermissionError, OSError(5, "I/O")])
-def test_who_is_gone_or_hidden_has_no_stat(error):
-    with mock.patch("builtins.open", side_effect=error):
-        assert read_stat(1) is None
+READERS = [read_stat, lambda pid: read_cmdline(pid, 100), read_euid, read_exe, read_rollup, read_descriptor_limit]
+GONE = [FileNotFoundError, ProcessLookupError, PermissionError, OSError(5, "I/O")]
 
 
-def test_a_want_of_our_own_is_not_taken_for_a_process_that_is_gone():
-    error = OSError(errno.EMFILE, "Too many open files")
-    with mock.patch("builtins.open", side_effect=error), pytest.raises(OSError, match="Too many"):
-        read_stat(1)
+@pytest.mark.parametrize("read", [*READERS, lambda _: read_pressure()])
+@pytest.mark.parametrize("error", GONE)
+def test_what_is_gone_or_hidden_is_not_known(read, error):
+    with mock.patch("builtins.open", side_effect=error), mock.patch("os.readlink", side_effect=error):
+        assert not read(1)
+
+
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_a_want_of_our_own_is_not_taken_for_a_process_that_is_gone(read, number):
+    error = OSError(number, "Too many open files")
+    with (
+        mock.patch("builtins.open", side_effect=error),
+        mock.patch("os.readlink", side_effect=error),
+        pytest.raises(OSError, match="Too many"),
+    ):
+        read(1)
 
 
 def test_the_root_of_proc_can_be_elsewhere(tmp_path):
@@ -94,5 +125,120 @@ def test_a_process_that_calls_itself_somebody_elses_is_not():
         liar.communicate()
 
 
-def test_who_is_gone_has_no_owner(tmp_path):
-    assert read_euid(43, str(tmp_path)) is None
+# --- what a process executes ---
+
+
+def test_what_a_process_executes_is_told_by_its_path_also_when_the_file_is_gone(tmp_path):
+    program = tmp_path / "sleep"
+    shutil.copy("/bin/sleep", program)
+    asleep = subprocess.Popen([program, "60"])
+    try:
+        assert read_exe(asleep.pid) == str(program)
+        program.unlink()
+        assert read_exe(asleep.pid) == str(program)
+    finally:
+        asleep.kill()
+        asleep.communicate()
+
+
+@pytest.mark.parametrize("name", ["a b", "x (deleted) y", "caf\udce9", "new\nline"])
+def test_a_path_may_have_anything_in_it(name, tmp_path):
+    (tmp_path / "42").mkdir()
+    (tmp_path / "42" / "exe").symlink_to(f"/opt/{name}")
+    assert read_exe(42, str(tmp_path)) == f"/opt/{name}"
+
+
+def test_a_kernel_thread_executes_nothing(tmp_path):
+    assert read_exe(43, str(tmp_path)) == ""
+
+
+# --- memory that is shared ---
+
+ROLLUP = b"""\
+555000000000-7ffe00000000 ---p 00000000 00:00 0                          [rollup]
+Rss:              900000 kB
+Pss:              500001 kB
+Pss_Dirty:           999 kB
+Pss_Anon:            999 kB
+Shared_Clean:     300000 kB
+Private_Clean:        30 kB
+Private_Dirty:    400000 kB
+Referenced:       900000 kB
+Shared_Hugetlb:   777777 kB
+Private_Hugetlb:  888888 kB
+Swap:               7000 kB
+SwapPss:            6000 kB
+"""
+
+
+def of_42(root, name, content):
+    (root / "42").mkdir()
+    (root / "42" / name).write_bytes(content)
+    return 42, str(root)
+
+
+def test_what_is_unique_to_a_process_is_never_more_than_its_proportional_memory(tmp_path):
+    """Huge pages are in neither resident nor proportional memory: with them `umem` would be more than `rmem`."""
+    assert read_rollup(*of_42(tmp_path, "smaps_rollup", ROLLUP)) == Rollup(500001 << 10, 400030 << 10, 7000 << 10)
+
+
+def test_a_kernel_that_was_built_without_swap_tells_of_none(tmp_path):
+    lines = b"\n".join(line for line in ROLLUP.splitlines() if not line.startswith(b"Swap"))
+    assert read_rollup(*of_42(tmp_path, "smaps_rollup", lines)).swap == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense\n", ROLLUP.replace(b"Pss:", b"Pess:")])
+def test_what_tells_no_proportional_memory_tells_nothing(content, tmp_path):
+    assert read_rollup(*of_42(tmp_path, "smaps_rollup", content)) is None
+
+
+def test_the_memory_of_a_real_process_is_mostly_its_own():
+    with victim(marker(), mib=64) as hog:
+        pss, uss, swap = read_rollup(hog.pid)
+    assert 64 << 20 <= uss <= pss < 128 << 20
+    assert swap == 0
+
+
+# --- limits and pressure ---
+
+LIMITS = b"""\
+Limit                     Soft Limit           Hard Limit           Units
+Max processes             96364                96364                processes
+Max open files            %s                524288               files
+Max locked memory         8388608              8388608              bytes
+"""
+
+
+@pytest.mark.parametrize(
+    ("content", "limit"),
+    [
+        (LIMITS % b"1024", 1024),
+        (LIMITS % b"0   ", 0),
+        (LIMITS % b"unlimited", math.inf),
+        (LIMITS.replace(b"open", b"closed"), None),
+        (b"", None),
+    ],
+)
+def test_the_soft_limit_is_how_many_descriptors_a_process_may_have(content, limit, tmp_path):
+    assert read_descriptor_limit(*of_42(tmp_path, "limits", content)) == limit
+
+
+def test_the_limit_of_a_real_process_is_the_one_it_was_given():
+    with victim(marker()) as hog:
+        resource.prlimit(hog.pid, resource.RLIMIT_NOFILE, (77, 88))
+        assert read_descriptor_limit(hog.pid) == 77
+
+
+@pytest.mark.parametrize(
+    ("content", "pressure"),
+    [
+        (b"some avg10=12.50 avg60=3.00 avg300=0.30 total=99\nfull avg10=1.00 avg60=0.00 avg300=0.00 total=9\n", 12.5),
+        (b"some avg10=0.00 avg60=0.00 avg300=0.00 total=0\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n", 0),
+        (b"full avg10=1.00 avg60=0.00 avg300=0.00 total=9\n", None),
+        (b"", None),
+    ],
+)
+def test_pressure_is_that_of_some_over_ten_seconds(content, pressure, tmp_path):
+    (tmp_path / "pressure").mkdir()
+    (tmp_path / "pressure" / "memory").write_bytes(content)
+    assert read_pressure(str(tmp_path)) == pressure

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from fallfromgrace.engine import Adoption
@@ -34,7 +36,10 @@ def test_what_keeps_failing_in_the_same_way_is_told_once(reporter, log):
 
 KINDS = [
     (Kind.PROTECTED, NOTICE),
+    (Kind.SPARED, NOTICE),
     (Kind.UNKNOWN, WARNING),
+    (Kind.EARLY, DEBUG),
+    (Kind.PENDING, DEBUG),
     (Kind.LIMITED, DEBUG),
     (Kind.SHADOWED, DEBUG),
 ]
@@ -46,7 +51,41 @@ def test_what_stands_in_the_way_is_told_once_for_each_rule_and_process(reporter,
         reporter.verdict(verdict(kind=kind, reason="because"))
     assert len(log) == 1
     reporter.verdict(verdict(kind=kind, reason="because", process=process(101)))
-    assert [found for found, _ in log] == [priority] * 2
+    reporter.verdict(verdict(kind=kind, reason="because", trigger="vmem > 1g"))
+    assert [found for found, _ in log] == [priority] * 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines"),
+    [(Kind.PROTECTED, 1), (Kind.SPARED, 1), (Kind.LIMITED, 2), (Kind.SHADOWED, 2), (Kind.FIRE, 0)],
+)
+def test_who_is_left_alone_is_told_once_whatever_the_actions_and_what_waits_once_for_each(reporter, log, kind, lines):
+    for action in ("term", "nice 5", "term", "nice 5"):
+        reporter.verdict(verdict(action, kind=kind, reason="because"))
+    assert len(log) == lines
+
+
+def test_what_comes_and_goes_is_not_told_each_time_that_it_comes(reporter, log):
+    pending = replace(verdict(kind=Kind.PENDING, reason="its condition has to hold for longer"), item=None)
+    unknown = replace(verdict(kind=Kind.UNKNOWN, reason="rmem cannot be read"), item=None)
+    for _ in range(3):
+        for each in (pending, unknown, verdict(kind=Kind.PROTECTED, reason="pid 1 is never acted upon")):
+            reporter.verdict(each)
+    assert [line.partition("result=")[2].split()[0] for _, line in log] == ["pending", "unknown", "protected"]
+
+
+def test_another_reason_is_news(reporter, log):
+    for reason in ("pmem cannot be read", "pmem cannot be read", "fds cannot be read"):
+        reporter.verdict(verdict(kind=Kind.UNKNOWN, reason=reason))
+    assert len(log) == 2
+
+
+def test_what_is_about_no_process_is_told_once_and_remembered(reporter, log):
+    asked = verdict("exec x", "count > 3", process=None, sample={"count": 4})
+    for _ in range(3):
+        reporter.outcome(Outcome(asked, Result.FAILED, "no"))
+        reporter.forget(table())
+    assert len(log) == 1
 
 
 def test_what_was_said_is_forgotten_with_the_process(reporter, log):

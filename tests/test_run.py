@@ -115,6 +115,31 @@ def test_in_the_foreground_it_logs_on_stderr_and_leaves_no_pid_file(place):
     assert not place.pidfile.exists()
 
 
+def test_what_is_about_no_single_process_is_told_also_where_there_is_none(place):
+    place.config.write_text(f"""\
+interval: 1s
+seen:
+  cmdline: {marker()}
+  observe: yes
+  actions:
+    count < 1: exec touch {place.directory}/acted
+hog:
+  cmdline: {marker()}
+  actions:
+    count < 1 and system.available > 1%: log "$NAME has $VALUE left, not $LIMIT"
+""")
+    with place.start() as daemon:
+        lines = [daemon.stderr.readline() for _ in range(3)]
+        daemon.terminate()
+        daemon.stderr.read()
+    assert (
+        f'monitor=seen rule="count < 1" value=0 action=exec command="touch {place.directory}/acted" result=dry-run'
+        in lines[1]
+    )
+    assert 'action=log text="hog has 0 left, not 1" result=told' in lines[2]
+    assert not (place.directory / "acted").exists()
+
+
 def test_it_is_ready_for_systemd_only_after_it_has_looked(place):
     address = str(place.directory / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:

@@ -1,4 +1,6 @@
+import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -9,11 +11,11 @@ import psutil
 import pytest
 
 from fallfromgrace import procfs, source
-from fallfromgrace.source import CUT, LONGEST_CMDLINE, PsutilSource
+from fallfromgrace.readings import Facet, Want
+from fallfromgrace.source import CUT, LONGEST_CMDLINE, PsutilSource, Rollups
 from fallfromgrace.table import Image, ProcessId
-from tests.victims import marker, state, until, victim
-
-MIB = 1 << 20
+from tests.builders import MIB, process, table
+from tests.victims import DEADLINE_SECONDS, marker, state, until, victim
 
 
 def found(looked_at, pid):
@@ -37,14 +39,272 @@ def test_a_look_shows_real_processes_with_their_parents_and_no_kernel_threads():
     assert not [pid for pid in threads if found(looked_at, pid)]
 
 
-def test_measures_are_those_of_the_kernel():
-    with victim(marker(), mib=64) as hog:
+def test_a_look_shows_what_a_process_executes():
+    with victim(marker()) as hog:
         looked = PsutilSource()
-        identity = found(looked.look(0), hog.pid).id
-        sample = looked.measure([identity])[identity]
+        seen, (read, _) = found(looked.look(0), hog.pid), looked.reread(hog.pid)
+    assert seen.image.exe == read.image.exe == os.path.realpath(sys.executable)
+
+
+# --- measures ---
+
+
+def measured(hog, *facets, looked=None, now=0.0):
+    """A sample of a victim."""
+    identity = identity_of(hog.pid)
+    return (looked or PsutilSource()).measure([Want(identity, facet) for facet in facets], now)[identity]
+
+
+def identity_of(pid):
+    return ProcessId(pid, procfs.read_stat(pid).start)
+
+
+def test_memory_is_that_of_the_kernel():
+    with victim(marker(), mib=64) as hog:
         pages = [int(word) for word in Path(f"/proc/{hog.pid}/statm").read_text().split()]
-        assert (sample["vmem"], sample["rmem"]) == tuple(count * os.sysconf("SC_PAGESIZE") for count in pages[:2])
-        assert 64 * MIB < sample["rmem"] < 128 * MIB
+        vmem, rmem = (count * os.sysconf("SC_PAGESIZE") for count in pages[:2])
+        assert measured(hog, Facet.MEMORY) == {"rmem": rmem, "vmem": vmem}
+        assert 64 * MIB < rmem < 128 * MIB
+
+
+def test_proportional_memory_is_that_of_the_kernel():
+    with victim(marker(), mib=64) as hog:
+        sample, (pss, uss, swap) = measured(hog, Facet.ROLLUP), procfs.read_rollup(hog.pid)
+        assert (sample["pmem"], sample["umem"], sample["swap"]) == pytest.approx((pss, uss, swap), rel=0.05)
+        assert sample.keys() == {"pmem", "umem", "swap"}
+        assert 64 * MIB < sample["umem"] <= sample["pmem"] <= measured(hog, Facet.MEMORY)["rmem"]
+
+
+def test_time_used_and_threads_are_those_of_the_kernel(monkeypatch):
+    ticks = os.sysconf("SC_CLK_TCK")
+    stat = procfs.read_stat(os.getpid())._replace(start=900 * ticks, ticks=5 * ticks // 2, threads=7)
+    monkeypatch.setattr(source.procfs, "read_stat", lambda _: stat)
+    monkeypatch.setattr(source.time, "clock_gettime", {source.time.CLOCK_BOOTTIME: 1000.25}.get)
+    identity = ProcessId(os.getpid(), stat.start)
+    sample = PsutilSource().measure([Want(identity, Facet.STAT)], 0)[identity]
+    assert sample == {"cputime": 2.5, "threads": 7, "age": 100.25}
+
+
+def test_time_used_and_threads_of_a_real_process_are_sensible():
+    with victim(marker()) as hog:
+        sample = measured(hog, Facet.STAT)
+    assert sample["threads"] == 1
+    assert 0 <= sample["cputime"] <= sample["age"] + 0.1 < DEADLINE_SECONDS
+
+
+def test_what_was_read_and_written_is_counted_since_the_start(tmp_path):
+    code = (
+        f"import os; f = open({str(tmp_path / 'f')!r}, 'wb'); f.write(b'x' * 3000000); f.flush(); os.fsync(f.fileno())"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", f"{code}; print('written', flush=True); input()"], stdin=-1, stdout=-1
+    )
+    try:
+        writer.stdout.readline()
+        identity = identity_of(writer.pid)
+        counts = dict(line.split(": ") for line in Path(f"/proc/{writer.pid}/io").read_text().splitlines())
+        sample = PsutilSource().measure([Want(identity, Facet.IO)], 0)[identity]
+        assert sample == {name: int(counts[name]) for name in ("read_bytes", "write_bytes")}
+    finally:
+        writer.kill()
+        writer.communicate()
+
+
+def test_descriptors_are_counted_and_so_is_how_many_there_may_be():
+    with victim(marker()) as hog:
+        resource.prlimit(hog.pid, resource.RLIMIT_NOFILE, (77, 88))
+        assert measured(hog, Facet.DESCRIPTORS) == {"fds": len(os.listdir(f"/proc/{hog.pid}/fd")), "fdlimit": 77}
+
+
+def test_readings_of_one_process_come_together_and_those_of_the_machine_beside_them():
+    with victim(marker()) as hog, victim(marker()) as other:
+        ours, theirs = identity_of(hog.pid), identity_of(other.pid)
+        wants = [
+            Want(ours, Facet.STAT),
+            Want(None, Facet.MACHINE),
+            Want(theirs, Facet.MEMORY),
+            Want(ours, Facet.MEMORY),
+        ]
+        answer = PsutilSource().measure(wants, 0)
+    assert answer.keys() == {ours, theirs, None}
+    assert answer[ours].keys() == {"cputime", "threads", "age", "rmem", "vmem"}
+    assert answer[theirs].keys() == {"rmem", "vmem"}
+    assert {"memory", "available", "load"} <= answer[None].keys()
+
+
+@pytest.mark.parametrize("facet", [facet for facet in Facet if facet is not Facet.MACHINE])
+def test_of_who_has_ended_there_is_nothing_nor_of_who_has_the_pid_now(facet):
+    with victim(marker()) as hog:
+        identity = identity_of(hog.pid)
+        stranger = identity._replace(start=identity.start - 1)
+        assert PsutilSource().measure([Want(stranger, facet)], 0) == {}
+        hog.process.kill()
+        until(lambda: state(hog.pid) == "Z")
+        assert PsutilSource().measure([Want(identity, facet)], 0) == {}
+        hog.process.wait()
+        assert PsutilSource().measure([Want(identity, facet)], 0) == {}
+
+
+def test_who_ends_between_two_readings_has_ended(monkeypatch):
+    identity = ProcessId(os.getpid(), procfs.read_stat(os.getpid()).start)
+    stats = iter([procfs.read_stat(os.getpid()), None])
+    monkeypatch.setattr(source.procfs, "read_stat", lambda _: next(stats))
+    wants = [Want(identity, facet) for facet in (Facet.STAT, Facet.MEMORY, Facet.IO)]
+    assert PsutilSource().measure(wants, 0) == {}
+    assert not list(stats)  # and was not asked for again
+
+
+DENIED, GONE, ZOMBIE = psutil.AccessDenied(1), psutil.NoSuchProcess(1), psutil.ZombieProcess(1)
+MEMORY, IO, FDS = (Facet.MEMORY, "memory_info"), (Facet.IO, "io_counters"), (Facet.DESCRIPTORS, "num_fds")
+
+
+@pytest.mark.parametrize(
+    ("reading", "error", "names"),
+    [
+        (MEMORY, DENIED, set()),
+        (MEMORY, GONE, None),
+        (MEMORY, ZOMBIE, None),
+        (IO, DENIED, set()),
+        (IO, NotImplementedError(), set()),  # a kernel that does not count
+        (IO, RuntimeError("/proc/1/io file was empty"), set()),
+        (IO, OSError(errno.EIO, "I/O"), set()),
+        (IO, GONE, None),
+        (IO, ZOMBIE, None),
+        (FDS, DENIED, {"fdlimit"}),
+        (FDS, GONE, None),
+        (FDS, ZOMBIE, None),
+    ],
+)
+def test_what_may_not_be_read_is_unknown_and_who_is_gone_is_gone(reading, error, names):
+    facet, method = reading
+    identity = ProcessId(os.getpid(), procfs.read_stat(os.getpid()).start)
+    with mock.patch.object(source.psutil.Process, method, side_effect=error):
+        answer = PsutilSource().measure([Want(identity, facet)], 0)
+    assert answer.get(identity, {None: 0}).keys() == ({None} if names is None else names)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give up being it")
+@pytest.mark.parametrize(
+    ("facet", "names"),
+    [
+        (Facet.STAT, {"cputime", "threads", "age"}),
+        (Facet.MEMORY, {"rmem", "vmem"}),
+        (Facet.IO, set()),
+        (Facet.DESCRIPTORS, {"fdlimit"}),
+        (Facet.ROLLUP, set()),
+    ],
+)
+def test_of_another_users_process_is_read_what_one_may(facet, names):
+    with victim(marker()) as hog:
+        child = os.fork()
+        if not child:
+            try:
+                os.setresuid(65534, 65534, 65534)
+                os._exit(0 if measured(hog, facet).keys() == names else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+# --- proportional memory, not too often ---
+
+
+class Readings:
+    """Readings of `smaps_rollup` and of resident memory, made up; the former are counted and take as long as told."""
+
+    def __init__(self, monkeypatch):
+        self.count, self.takes, self.clock, self.rmem = 0, 0.0, 0.0, 1000 * MIB
+        self.rollup = procfs.Rollup(500 * MIB, 400 * MIB, 2000 * MIB)
+        monkeypatch.setattr(source.procfs, "read_rollup", self._read)
+        monkeypatch.setattr(source, "_read_sample", lambda _: None if self.rmem is None else {"rmem": self.rmem})
+        self.rollups = Rollups(lambda: self.clock)
+
+    def _read(self, pid):
+        self.count += 1
+        self.clock += self.takes
+        return self.rollup
+
+    def at(self, now, pid=50, start=1):
+        return self.rollups.measure(ProcessId(pid, start), now)
+
+
+@pytest.mark.parametrize(
+    ("takes", "times", "counts"),
+    [
+        (0.0, [0, 0.5, 0.99, 1, 1.99, 2], [1, 1, 1, 2, 2, 3]),
+        (0.02, [0, 0.99, 1], [1, 1, 2]),
+        (0.5, [0, 1, 24.9, 25, 49, 50], [1, 1, 1, 2, 2, 3]),  # 30 GiB
+    ],
+)
+def test_it_is_read_again_no_sooner_than_after_a_second_or_fifty_times_what_it_took(takes, times, counts, monkeypatch):
+    readings, made = Readings(monkeypatch), []
+    readings.takes = takes
+    for now in times:
+        assert readings.at(now)["pmem"] == 500 * MIB
+        made.append(readings.count)
+    assert made == counts
+
+
+def test_how_long_to_wait_follows_what_the_last_reading_took(monkeypatch):
+    readings = Readings(monkeypatch)
+    for now, takes in [(0, 0.5), (24, 0.0), (25, 0.0), (25.9, 0.0), (26, 0.0)]:
+        readings.takes = takes
+        readings.at(now)
+    assert readings.count == 3
+
+
+@pytest.mark.parametrize(
+    ("rmem", "sample"),
+    [
+        (600, {"pmem": 500, "umem": 400, "swap": 2000}),
+        (450, {"pmem": 450, "umem": 400, "swap": 2000}),
+        (50, {"pmem": 50, "umem": 50, "swap": 2000}),
+        (None, {"pmem": 500, "umem": 400, "swap": 2000}),
+    ],
+)
+def test_what_is_kept_is_never_more_than_what_is_resident_by_then(rmem, sample, monkeypatch):
+    readings = Readings(monkeypatch)
+    readings.at(0)
+    readings.rmem = None if rmem is None else rmem * MIB
+    assert readings.at(0.5) == {name: value * MIB for name, value in sample.items()}
+    readings.rmem = 1000 * MIB
+    assert readings.at(0.6)["pmem"] == 500 * MIB  # it is still there: it was not a new reading that was kept
+
+
+def test_what_may_not_be_read_is_nothing_and_is_not_tried_all_the_time(monkeypatch):
+    readings = Readings(monkeypatch)
+    readings.rollup = None
+    assert [readings.at(now) for now in (0, 0.5, 0.9)] == [{}] * 3
+    assert readings.count == 1
+
+
+def test_each_process_is_read_for_itself_also_one_with_the_pid_of_another_before(monkeypatch):
+    readings = Readings(monkeypatch)
+    for pid, start in [(50, 1), (51, 1), (50, 2), (50, 1), (51, 1)]:
+        readings.at(0, pid, start)
+    assert readings.count == 3
+
+
+def test_nothing_is_kept_of_those_who_ended(monkeypatch):
+    readings = Readings(monkeypatch)
+    readings.at(0, 50), readings.at(0, 51)
+    readings.rollups.forget(table(process(50, start=1), process(51, start=2)))
+    readings.at(0.1, 50), readings.at(0.1, 51)
+    assert readings.count == 3
+
+
+def test_a_look_forgets_those_who_ended():
+    looked = PsutilSource()
+    with victim(marker()) as hog:
+        looked.look(0)
+        identity = identity_of(hog.pid)
+        assert measured(hog, Facet.ROLLUP, looked=looked)
+        assert identity in looked._rollups._kept
+    looked.look(1)
+    assert identity not in looked._rollups._kept
+
+
+# --- who is there ---
 
 
 def test_the_stopped_and_the_ended_are_told_apart():
@@ -57,7 +317,7 @@ def test_the_stopped_and_the_ended_are_told_apart():
         os.kill(hog.pid, signal.SIGKILL)
         until(lambda: state(hog.pid) == "Z")
         assert not found(looked.look(1), hog.pid).alive
-        assert looked.measure([seen.id]) == {}
+        assert looked.measure([Want(seen.id, Facet.MEMORY)], 1) == {}
         hog.process.wait()
         assert looked.reread(hog.pid) is None
         assert found(looked.look(2), hog.pid) is None
@@ -65,9 +325,9 @@ def test_the_stopped_and_the_ended_are_told_apart():
 
 def test_everything_is_read_anew_just_before_acting():
     with victim(marker(), mib=64) as hog:
-        process, sample = PsutilSource().reread(hog.pid)
-        assert process.id == ProcessId(hog.pid, procfs.read_stat(hog.pid).start)
-        assert process.ppid == os.getpid()
+        seen, sample = PsutilSource().reread(hog.pid)
+        assert seen.id == identity_of(hog.pid)
+        assert seen.ppid == os.getpid()
         assert sample["rmem"] > 64 * MIB
 
 
@@ -142,15 +402,6 @@ def test_an_exec_that_keeps_the_name_is_noticed_at_the_next_look():
     finally:
         keeps.kill()
         keeps.communicate()
-
-
-@pytest.mark.parametrize(
-    ("error", "sample"),
-    [(psutil.AccessDenied(1), {}), (psutil.NoSuchProcess(1), None), (psutil.ZombieProcess(1), None)],
-)
-def test_what_may_not_be_read_is_unknown_and_who_is_gone_is_gone(error, sample):
-    with mock.patch.object(source.psutil.Process, "memory_info", side_effect=error):
-        assert source._read_sample(os.getpid()) == sample
 
 
 def test_who_is_gone_has_no_image():

@@ -1,0 +1,168 @@
+"""One look: who is covered, what was read of them, and what every rule says of every process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from fallfromgrace.coverage import Covered
+from fallfromgrace.expression import NOTHING, Metric, Trigger, evaluate
+from fallfromgrace.history import History
+from fallfromgrace.lifecycle import Truth
+from fallfromgrace.protection import Bar
+from fallfromgrace.readings import COUNTERS, FACETS, Facet, Readings, Sight, Subject, Want, needed
+from fallfromgrace.rules import Rule
+from fallfromgrace.table import Descent, ProcessId, ProcessTable
+
+# The start time of a process is known to a hundredth of a second.
+_TICK_SECONDS = 0.01
+
+
+class Case(NamedTuple):
+    """A rule and whom it is judged for: a process that its monitor covers, or None for all of these."""
+
+    covered: Covered
+    rule: Rule
+    descent: Descent | None
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.covered.monitor.name, self.descent.process.id if self.descent else None)
+
+
+class Judged(NamedTuple):
+    """What a look says of a case, and the readings that would say more."""
+
+    truth: Truth
+    wants: frozenset[Want]
+
+
+class Look:
+    """What is seen at one moment. `judge` asks for readings until there are none left that would decide anything."""
+
+    def __init__(self, table: ProcessTable, covered: Sequence[Covered], bar: Bar, history: History, now: float) -> None:
+        self.table = table
+        self.covered = covered
+        self.bar = bar
+        self.now = now
+        self.readings = Readings(table)
+        self._history = history
+        self._sights: dict[Subject, Sight] = {}
+        self._trees: dict[ProcessId, tuple[Descent, ...]] = {}
+        self._judged: dict[tuple[Subject, str], Judged] = {}
+        self._primed = False
+
+    @cached_property
+    def cases(self) -> tuple[Case, ...]:
+        """Every rule for everybody whom it is about, in the order of the file."""
+        return tuple(self._cases())
+
+    def _cases(self) -> Iterator[Case]:
+        for covered in self.covered:
+            each = [rule for rule in covered.monitor.rules if not rule.shared]
+            for descent in covered.descents:
+                yield from (Case(covered, rule, descent) for rule in each)
+            yield from (Case(covered, rule, None) for rule in covered.monitor.rules if rule.shared)
+
+    def judge(self, firing: Callable[[Case], bool]) -> frozenset[Want]:
+        """Judge what is not decided yet; the readings that would decide more, of each case the cheapest.
+
+        What is cheap and looked at by some rule is asked for first, without a judgement that could not know anything.
+        """
+        primed, self._primed = self._primed, True
+        if not primed and (first := frozenset(self._cheap())):
+            return first
+        wants: set[Want] = set()
+        for case in self.cases:
+            known = self._judged.get((case.subject, case.rule.key))
+            if known is None or known.wants:
+                judged = self._judge(case, firing(case))
+                self._judged[case.subject, case.rule.key] = judged
+                wants |= judged.wants
+        return frozenset(wants)
+
+    def _cheap(self) -> Iterator[Want]:
+        for covered in self.covered:
+            rules = covered.monitor.rules if covered.descents else ()
+            names = {found.name for rule in rules for found in rule.trigger.measured if isinstance(found, Metric)}
+            facets = {FACETS[each] for name in names for each in needed(name) if FACETS[each] <= Facet.MEMORY}
+            for descent in covered.descents:
+                yield from (Want(descent.process.id, facet) for facet in facets)
+
+    def _judge(self, case: Case, firing: bool) -> Judged:
+        sight = self.sight(case)
+        always = NOTHING.union(*(sight.always(found) for found in case.rule.remembered))
+        truth, wants = _truth(case.rule.trigger, sight, firing)
+        return Judged(truth, always or cheapest(wants))
+
+    def truth(self, case: Case) -> Truth:
+        """What `judge` found."""
+        return self._judged[case.subject, case.rule.key].truth
+
+    def sight(self, case: Case) -> Sight:
+        """What a rule sees."""
+        return self.sight_of(case.covered, case.descent)
+
+    def sight_of(self, covered: Covered, descent: Descent | None) -> Sight:
+        """What is seen of a process that is covered, or of all that are."""
+        subject = Subject(covered.monitor.name, descent.process.id if descent else None)
+        if subject not in self._sights:
+
+            def tree() -> list[ProcessId]:
+                return [each.process.id for each in self.tree(descent)] if descent else []
+
+            group = covered.identities
+            self._sights[subject] = Sight(self.readings, self._history, subject, tree, group, self.now)
+        return self._sights[subject]
+
+    def tree(self, top: Descent) -> tuple[Descent, ...]:
+        """A process that is covered and all that lives below it, itself first."""
+        identity = top.process.id
+        if identity not in self._trees:
+            below = (each for each in self.table.descendants([top.process]) if each.process.alive)
+            placed = (each._replace(root=top.root, depth=top.depth + each.depth) for each in below)
+            self._trees[identity] = (top, *placed)
+        return self._trees[identity]
+
+    def remember(self) -> None:
+        """Keep what later looks compare with."""
+        for case in self.cases:
+            for growth in case.rule.growths:
+                self.sight(case).remember(growth)
+        for identity in self.readings.identities:
+            sample = self.readings.sample(identity)
+            for counter in self._counters & sample.keys():
+                self._history.add((identity, counter), self.now, sample[counter], self._history.rate_window)
+
+    @cached_property
+    def _counters(self) -> frozenset[str]:
+        """What rates are asked for, by what they are the change of."""
+        rules = (rule for covered in self.covered for rule in covered.monitor.rules)
+        metrics = {found.name for rule in rules for found in rule.remembered if isinstance(found, Metric)}
+        return frozenset(COUNTERS[name][0] for name in metrics)
+
+    def next_ages(self) -> Iterator[float]:
+        """When a process reaches an age that a rule of it compares with."""
+        for case in self.cases:
+            age = self.sight(case).interval(Metric("age")) if case.rule.ages else None
+            if age and age.known:
+                yield from (self.now + limit - age.low + _TICK_SECONDS for limit in case.rule.ages if limit >= age.low)
+
+
+def _truth(trigger: Trigger, sight: Sight, firing: bool) -> Judged:
+    """What matters is judged: of a rule that fires its `until`, of another one the condition first."""
+    if trigger.until and firing:
+        until = evaluate(trigger.until.condition, sight)
+        return Judged(Truth(True, until.truth), until.wants)
+    holds = evaluate(trigger.condition, sight)
+    if not trigger.until or holds.truth is False:
+        return Judged(Truth(holds.truth), holds.wants)
+    until = evaluate(trigger.until.condition, sight)
+    return Judged(Truth(holds.truth, until.truth), holds.wants | until.wants)
+
+
+def cheapest(wants: frozenset[Want]) -> frozenset[Want]:
+    """Those of the least cost: what they tell may make the others needless."""
+    least = min((want.facet for want in wants), default=Facet.MACHINE)
+    return frozenset(want for want in wants if want.facet is least)
