@@ -1,30 +1,41 @@
-"""`check`: whether configuration files are right, and everything that is not."""
+"""`check`: whether configuration files are right, everything that is not, and what is probably not meant."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from fallfromgrace import config, exits
+from fallfromgrace import config, exits, lint
 from fallfromgrace.errors import ConfigError
 from fallfromgrace.rules import counted
 
 
-def run(paths: Sequence[Path], quiet: bool) -> int:
-    """The exit status: 0 when every file is right. What is wrong goes to stderr, even when quiet."""
+def run(paths: Sequence[Path], quiet: bool, strict: bool = False) -> int:
+    """The exit status: 0 when every file is right, and `strict` only without warnings.
+
+    What is wrong goes to stderr, even when quiet.
+    """
     results = [_check(path, quiet) for path in paths]
-    return exits.OK if all(results) else exits.CONFIG
+    if None in results:
+        return exits.CONFIG
+    return exits.NO if strict and any(results) else exits.OK
 
 
-def _check(path: Path, quiet: bool) -> bool:
+def _check(path: Path, quiet: bool) -> int | None:
+    """The number of warnings, or None where something is wrong."""
     try:
-        read, found = config.files(path), config.load(path)
+        read, found = config.files(path), config.read(path)
     except ConfigError as error:
         exits.complain(str(error))
-        return False
+        return None
+    warnings = lint.warnings(found)
+    for each in warnings:
+        exits.complain(str(replace(each, text=f"warning: {each.text}")))
     if not quiet:
-        print(_printable(f"{_names(read)}: {found.summary}, fine"))
-    return True
+        judged = counted(len(warnings), "warning") if warnings else "fine"
+        print(_printable(f"{_names(read)}: {found.config.summary}, {judged}"))
+    return len(warnings)
 
 
 def _names(read: Sequence[Path]) -> str:
