@@ -13,18 +13,22 @@ from fallfromgrace import __version__, exits
 from fallfromgrace.exits import PROGRAM, UsageError
 
 DEFAULT_CONFIG = "/etc/fall-from-grace.conf"
-COMMANDS = ("run", "check")
+COMMANDS = ("run", "check", "match")
+# Options of one command only.
+_BELONGS = {"strict": "check", "json": "match", "cmdline": "match"}
 USAGE = f"""{PROGRAM} [OPTION]... [run]
        {PROGRAM} [OPTION]... -d
-       {PROGRAM} [OPTION]... check [FILE]..."""
+       {PROGRAM} [OPTION]... check [--strict] [FILE]...
+       {PROGRAM} [OPTION]... match [--json] [NAME | --cmdline REGEX]"""
 EPILOG = """\
 commands:
   run                   watch processes and act on them; this is also done if no command is given
-  check [FILE]...       say what is wrong with configuration files
+  check [FILE]...       say what is wrong with configuration files, and warn of what is probably not meant
+  match [NAME]          show which running processes a monitor finds, or all monitors do, and what these hold
 
 exit status:
-  0 fine; 64 wrong command line; 69 already running, or something is missing; 70 a fault of the program;
-  77 not permitted; 78 wrong configuration"""
+  0 fine; 1 nothing matches, or with --strict there are warnings; 64 wrong command line;
+  69 already running, or something is missing; 70 a fault of the program; 77 not permitted; 78 wrong configuration"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -50,6 +54,9 @@ def _parser() -> _Parser:
     add("-n", "--dry-run", action="store_true", help="say what would be done, and do nothing")
     add("-p", "--pidfile", metavar="FILE", help="the pid file; in the foreground there is none without this")
     add("-t", "--test", action="store_true", help="check the configuration, silently if all is well")
+    add("--strict", action="store_true", help="with check or -t: exit with 1 if there are warnings")
+    add("--cmdline", metavar="REGEX", help="with match: look for this, whatever the configuration says")
+    add("--json", action="store_true", help="with match: for programs to read")
     add("-v", "--verbose", action="store_true", help="log more")
     add("-h", "--help", action="store_true", help="show this, and exit")
     add("-V", "--version", action="store_true", help="show the version, and exit")
@@ -89,7 +96,7 @@ def _command(given: argparse.Namespace) -> int:
     command, words = _words(given)
     if sys.flags.optimize > 1:
         raise UsageError("cannot run under 'python -OO' or PYTHONOPTIMIZE=2, which take the grammar away; use neither")
-    return _check(given, words) if command == "check" else _run(given)
+    return {"check": _check, "match": _match, "run": _run}[command](given, words)
 
 
 def _words(given: argparse.Namespace) -> tuple[str, list[str]]:
@@ -102,9 +109,18 @@ def _words(given: argparse.Namespace) -> tuple[str, list[str]]:
         raise UsageError(_unknown(command))
     if command == "run" and (words or given.test):
         raise UsageError(f"'run' does not go with '{words[0] if words else '-t'}'; write -c FILE for a configuration")
-    if command == "check" and given.daemon:
-        raise UsageError("'check' starts nothing; write it without -d")
+    _refuse_misplaced(given, command)
+    if command == "match" and len(words) + bool(given.cmdline) > 1:
+        raise UsageError("'match' takes one monitor's name, or --cmdline REGEX")
     return command, words
+
+
+def _refuse_misplaced(given: argparse.Namespace, command: str) -> None:
+    for option, belongs_to in _BELONGS.items():
+        if command != belongs_to and getattr(given, option):
+            raise UsageError(f"--{option} is for '{belongs_to}'; write it there, or leave it out")
+    if command != "run" and given.daemon:
+        raise UsageError(f"'{command}' starts nothing; write it without -d")
 
 
 def _refuse_contradictions(given: argparse.Namespace) -> None:
@@ -126,10 +142,17 @@ def _unknown(word: str) -> str:
 def _check(given: argparse.Namespace, words: Sequence[str]) -> int:
     from fallfromgrace.commands import check
 
-    return check.run([Path(word) for word in words or [given.config]], quiet=given.test)
+    return check.run([Path(word) for word in words or [given.config]], given.test, given.strict)
 
 
-def _run(given: argparse.Namespace) -> int:
+def _match(given: argparse.Namespace, words: Sequence[str]) -> int:
+    from fallfromgrace.commands import match
+
+    name = words[0] if words else None
+    return match.run(match.Options(Path(given.config), name, given.cmdline, given.json))
+
+
+def _run(given: argparse.Namespace, _: Sequence[str]) -> int:
     # First what is wrong with the arguments: finding out costs nothing.
     pidfile = given.pidfile or (_default_pidfile() if given.daemon else None)
     config, pidfile = _absolute(given.config), pidfile and _absolute(pidfile)

@@ -20,7 +20,7 @@ def asked(monkeypatch):
     """What the commands were asked for; they do nothing."""
     asked = []
     monkeypatch.setattr(run, "run", lambda options: asked.append(options) or 0)
-    monkeypatch.setattr(check, "run", lambda paths, quiet: asked.append((list(paths), quiet)) or 0)
+    monkeypatch.setattr(check, "run", lambda paths, quiet, strict: asked.append((list(paths), quiet, strict)) or 0)
     return asked
 
 
@@ -72,7 +72,15 @@ def test_running_is_asked_for_with_options_before_and_after_the_command(line, op
 )
 def test_checking_is_asked_for_by_the_command_or_by_t(line, paths, quiet, asked):
     assert cli.main(line.split()) == 0
-    assert asked == [(paths, quiet)]
+    assert asked == [(paths, quiet, False)]
+
+
+@pytest.mark.parametrize(
+    ("line", "quiet"), [("check --strict", False), ("--strict check", False), ("-t --strict", True)]
+)
+def test_warnings_count_when_strict(line, quiet, asked):
+    assert cli.main(line.split()) == 0
+    assert asked == [([ETC], quiet, True)]
 
 
 def test_relative_paths_are_those_of_where_we_were_started(asked, tmp_path, monkeypatch):
@@ -119,7 +127,7 @@ def test_a_user_without_a_runtime_directory_is_asked_for_a_pid_file(asked, monke
         ("--nope", "unrecognized arguments: --nope"),
         ("--dry", "unrecognized arguments: --dry"),
         ("-c", "argument -c/--config: expected one argument"),
-        ("chekc", "'chekc' is no command; write one of run, check; did you mean 'check'?"),
+        ("chekc", "'chekc' is no command; write one of run, check, match; did you mean 'check'?"),
         ("reload", "'reload' is no command; write one of run, check"),
         ("/", "'/' is no command; write '-c /' to use that file, or 'check /' to check it"),
         ("run x.conf", "'run' does not go with 'x.conf'; write -c FILE for a configuration"),
@@ -127,6 +135,8 @@ def test_a_user_without_a_runtime_directory_is_asked_for_a_pid_file(asked, monke
         ("-d -f", "-d and -f contradict each other; write one of them"),
         ("-t -d", "-d and -t contradict each other; write one of them"),
         ("check -d", "'check' starts nothing; write it without -d"),
+        ("--strict", "--strict is for 'check'; write it there, or leave it out"),
+        ("run --strict", "--strict is for 'check'; write it there, or leave it out"),
         ("run -p= -d", "-p needs the name of a file"),
         ("-c= -t", "-c needs the name of a file"),
     ],
@@ -183,7 +193,8 @@ def program(*arguments, **options):
 def test_help_names_every_command_option_and_status():
     done = program("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    for word in (*cli.COMMANDS, "-c", "-d", "-f", "-n", "-p", "-t", "-v", "--version", "64", "69", "70", "77", "78"):
+    options = ("-c", "-d", "-f", "-n", "-p", "-t", "-v", "--strict", "--version")
+    for word in (*cli.COMMANDS, *options, " 1 ", "64", "69", "70", "77", "78"):
         assert word in done.stdout
 
 

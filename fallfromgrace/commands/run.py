@@ -10,9 +10,9 @@ from pathlib import Path
 
 from fallfromgrace import config, daemonize, exits, loop
 from fallfromgrace.actions import Performer
-from fallfromgrace.engine import Self
 from fallfromgrace.logs import ERROR, Descriptor, Log, StderrLog, SyslogLog
 from fallfromgrace.pidfile import PidFile
+from fallfromgrace.protection import Self
 from fallfromgrace.rules import Config
 from fallfromgrace.source import PsutilSource
 from fallfromgrace.systemd import sd_notify, to_journal

@@ -1,0 +1,196 @@
+"""`match`: which running processes the monitors are about, which they leave alone and why, and what these hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from fallfromgrace import config, entries, exits
+from fallfromgrace.coverage import Covered
+from fallfromgrace.engine import Engine
+from fallfromgrace.errors import RuleSyntaxError, did_you_mean
+from fallfromgrace.expression import Metric, Scope
+from fallfromgrace.intervals import Interval
+from fallfromgrace.logs import one_line
+from fallfromgrace.looks import Look
+from fallfromgrace.protection import Self
+from fallfromgrace.readings import Facet, Want
+from fallfromgrace.rules import Config, Monitor, Selector, Settings
+from fallfromgrace.source import PsutilSource
+from fallfromgrace.table import Descent, ProcessTable
+from fallfromgrace.units import human_size
+from fallfromgrace.values import owner
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to look for: one monitor of a configuration or all of them, or what a regex finds."""
+
+    config: Path
+    name: str | None = None
+    cmdline: str | None = None
+    as_json: bool = False
+
+
+class Row(NamedTuple):
+    """A process as it is shown; sizes are bytes, None where they cannot be read."""
+
+    pid: int
+    owner: str
+    below: int | None  # the process that it was found below
+    note: str  # why it is left alone; empty where it is not
+    rmem: int | None
+    pmem: int | None
+    tree_rmem: int | None
+    tree_pmem: int | None
+    cmdline: str
+
+
+class _Found(NamedTuple):
+    """What a monitor is about: as a whole, and each process."""
+
+    monitor: str
+    group: dict[str, int | None]
+    rows: list[Row]
+
+
+def run(options: Options) -> int:
+    """The exit status: 0 if anything matches, 1 if nothing does."""
+    wanted = _wanted(options)
+    user = os.geteuid()
+    engine, source = Engine(wanted, Self(os.getpid(), None if user == 0 else user)), PsutilSource()
+    now = time.monotonic()
+    look = engine.look(_others(source.look(now)), (), now)
+    # All monitors are asked, for an earlier one may be final.
+    asked = [covered for covered in look.covered if options.name in (None, covered.monitor.name)]
+    wants = list(_wants(asked, look))
+    look.readings.add(wants, source.measure(wants, now))
+    found = [_Found(covered.monitor.name, _group(covered, look), list(_rows(covered, look))) for covered in asked]
+    print(json.dumps([_as_json(each) for each in found], indent=2) if options.as_json else "\n\n".join(_shown(found)))
+    return exits.OK if any(covered.descents for covered in asked) else exits.NO
+
+
+def _others(table: ProcessTable) -> ProcessTable:
+    """All but ourselves, whose command line has the regex in it."""
+    return ProcessTable(process for process in table if process.id.pid != os.getpid())
+
+
+def _wanted(options: Options) -> Config:
+    if options.cmdline is not None:
+        try:
+            selector = Selector(entries.regex(options.cmdline))
+        except RuleSyntaxError as error:
+            raise exits.UsageError(f"'{options.cmdline}': {error.text}") from None
+        return Config(Settings(), (Monitor("--cmdline", selector, ()),))
+    loaded = config.load(options.config)
+    if options.name is None or any(monitor.name == options.name for monitor in loaded.monitors):
+        return loaded
+    known = [monitor.name for monitor in loaded.monitors]
+    hint = did_you_mean(options.name, known) or f"; there are {', '.join(known) or 'none'}"
+    raise exits.UsageError(f"{options.config} has no monitor '{options.name}'{hint}")
+
+
+# --- what is there ---
+
+
+def _listed(covered: Covered, look: Look) -> Iterator[tuple[Descent, str]]:
+    """Whom a monitor is about, and whom it would be about were they not left alone; each with what bars acting."""
+    for descent in covered.descents:
+        yield descent, look.bar(descent)
+    for process in look.table:
+        why = covered.spared.get(process.id, "")
+        if why and covered.monitor.selector.matches(process.image):
+            yield Descent(process, process, 0), why
+
+
+def _wants(asked: Sequence[Covered], look: Look) -> Iterator[Want]:
+    listed = (descent for covered in asked for descent, _ in _listed(covered, look))
+    for identity in {each.process.id for descent in listed for each in look.tree(descent)}:
+        yield from (Want(identity, Facet.MEMORY), Want(identity, Facet.ROLLUP))
+
+
+def _rows(covered: Covered, look: Look) -> Iterator[Row]:
+    return (_row(covered, descent, look, note) for descent, note in _listed(covered, look))
+
+
+def _row(covered: Covered, descent: Descent, look: Look, note: str) -> Row:
+    sight, process = look.sight_of(covered, descent), descent.process
+    return Row(
+        pid=process.id.pid,
+        owner=owner(process.image.uid),
+        below=descent.root.id.pid if descent.depth else None,
+        note=note,
+        rmem=_known(sight.interval(Metric("rmem"))),
+        pmem=_known(sight.interval(Metric("pmem"))),
+        tree_rmem=_known(sight.interval(Metric("rmem", Scope.TREE))),
+        tree_pmem=_known(sight.interval(Metric("pmem", Scope.TREE))),
+        cmdline=process.image.cmdline,
+    )
+
+
+def _known(size: Interval) -> int | None:
+    return int(size.low) if size.known else None
+
+
+def _group(covered: Covered, look: Look) -> dict[str, int | None]:
+    sight = look.sight_of(covered, None)
+    sizes = {name: _known(sight.interval(Metric(name, Scope.GROUP))) for name in ("rmem", "pmem")}
+    return {"count": len(covered.descents), **sizes}
+
+
+# --- how it is shown ---
+
+
+def _as_json(found: _Found) -> dict[str, object]:
+    return {"monitor": found.monitor, **found.group, "processes": [_printable(row)._asdict() for row in found.rows]}
+
+
+def _printable(row: Row) -> Row:
+    """A command line may hold bytes that are no text."""
+    return row._replace(cmdline=row.cmdline.encode(errors="backslashreplace").decode())
+
+
+_HEAD = ("PID", "OWNER", "RMEM", "PMEM", "TREE RMEM", "TREE PMEM", "COMMAND")
+
+
+def _shown(found: Sequence[_Found]) -> Iterator[str]:
+    """A block of lines for each monitor, in columns; on a terminal no wider than that."""
+    width = os.get_terminal_size().columns if sys.stdout.isatty() else None
+    for each in found:
+        columns = _columns([_HEAD, *map(_cells, each.rows)]) if each.rows else ()
+        yield "\n".join(line[:width] for line in (_summary(each), *columns))
+
+
+def _summary(found: _Found) -> str:
+    name, count = one_line(found.monitor), found.group["count"]
+    if not count:
+        return f"{name}: nothing matches"
+    counts = "1 process" if count == 1 else f"{count} processes"
+    rmem, pmem = _size(found.group["rmem"]), _size(found.group["pmem"])
+    return f"{name}: {counts}, rmem {rmem} (shared pages counted in each), pmem {pmem}"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    sizes = [_size(size) for size in (row.rmem, row.pmem, row.tree_rmem, row.tree_pmem)]
+    notes = [f"below {row.below}"] if row.below else []
+    notes += [row.note] if row.note else []
+    told = f"[{'; '.join(notes)}] " if notes else ""
+    return (str(row.pid), row.owner, *sizes, told + one_line(row.cmdline))
+
+
+def _size(size: int | None) -> str:
+    return "?" if size is None else human_size(size)
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Names to the left, numbers to the right, the last as it is."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for pid, whose, *sizes, last in rows:
+        numbers = (size.rjust(width) for size, width in zip(sizes, widths[2:-1], strict=True))
+        yield "  ".join(("", pid.rjust(widths[0]), whose.ljust(widths[1]), *numbers, last))

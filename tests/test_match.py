@@ -1,0 +1,129 @@
+import json
+import os
+
+import pytest
+
+from fallfromgrace import exits
+from fallfromgrace.commands import match
+from fallfromgrace.commands.match import Options
+from fallfromgrace.readings import Facet
+from tests.builders import MIB, Crowd, process, table
+
+CONF = """\
+final:
+  cmdline: first
+  final: yes
+  actions: {rmem > 1g: term}
+servers:
+  cmdline: server
+  exclude: --debug
+  children: yes
+  actions: {rmem > 1g: term}
+nobody:
+  cmdline: no such thing
+  actions: {rmem > 1g: term}
+"""
+TOP = process(100, "server --main", uid=0)
+KID = process(101, "worker \x1b[31m\udcff", ppid=100, uid=0)
+DEBUG = process(102, "server --debug", uid=0)
+FIRST = process(103, "first server", uid=0)
+SELF = process(os.getpid(), "match server", uid=0)
+SIZES = {
+    TOP.id: {"rmem": 300 * MIB, "vmem": 1, "pmem": 100 * MIB, "umem": 1, "swap": 0},
+    KID.id: {"rmem": 200 * MIB, "vmem": 1, "pmem": 50 * MIB, "umem": 1, "swap": 0},
+    DEBUG.id: {"rmem": 5 * MIB, "vmem": 1},
+    FIRST.id: {"rmem": 7 * MIB, "vmem": 1, "pmem": 6 * MIB, "umem": 1, "swap": 0},
+}
+
+
+class Source(Crowd):
+    """What runs: a server with a child, one that is excluded, one that is another monitor's, and ourselves."""
+
+    def __init__(self):
+        super().__init__(SIZES)
+
+    def look(self, now):
+        return table(TOP, KID, DEBUG, FIRST, SELF)
+
+
+@pytest.fixture
+def matched(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(match, "PsutilSource", Source)
+    path = tmp_path / "x.conf"
+    path.write_text(CONF)
+
+    def run(name=None, cmdline=None, as_json=False):
+        status = match.run(Options(path, name, cmdline, as_json))
+        return status, capsys.readouterr().out
+
+    return run
+
+
+def test_each_monitor_shows_whom_it_finds_and_whom_it_leaves_alone_in_columns(matched):
+    status, out = matched("servers")
+    assert status == exits.OK
+    assert out.splitlines() == [
+        "servers: 2 processes, rmem 500m (shared pages counted in each), pmem 150m",
+        "  PID  OWNER  RMEM  PMEM  TREE RMEM  TREE PMEM  COMMAND",
+        "  100  root   300m  100m       500m       150m  server --main",
+        r"  101  root   200m   50m       200m        50m  [below 100] worker \x1b[31m\xff",
+        "  102  root     5m     ?         5m          ?  [it is excluded] server --debug",
+        "  103  root     7m    6m         7m         6m  ['final' is final for it] first server",
+    ]
+
+
+def test_all_monitors_are_shown_with_a_blank_line_between_them(matched):
+    status, out = matched()
+    assert status == exits.OK
+    assert [block.splitlines()[0].partition(":")[0] for block in out.split("\n\n")] == ["final", "servers", "nobody"]
+
+
+def test_where_nothing_matches_the_answer_is_no(matched):
+    assert matched("nobody") == (exits.NO, "nobody: nothing matches\n")
+
+
+def test_a_regex_can_be_tried_without_a_configuration_and_never_finds_ourselves(matched):
+    status, out = matched(cmdline="match server")
+    assert (status, out) == (exits.NO, "--cmdline: nothing matches\n")
+    assert "103" in matched(cmdline="^first")[1]
+
+
+def test_programs_get_bytes_and_null_for_what_cannot_be_read(matched):
+    _, out = matched("servers", as_json=True)
+    [found] = json.loads(out)
+    assert {key: found[key] for key in ("monitor", "count", "rmem", "pmem")} == {
+        "monitor": "servers", "count": 2, "rmem": 500 * MIB, "pmem": 150 * MIB
+    }  # fmt: skip
+    assert found["processes"][0] == {
+        "pid": 100, "owner": "root", "below": None, "note": "", "rmem": 300 * MIB, "pmem": 100 * MIB,
+        "tree_rmem": 500 * MIB, "tree_pmem": 150 * MIB, "cmdline": "server --main",
+    }  # fmt: skip
+    assert found["processes"][2]["pmem"] is None
+    assert found["processes"][1]["cmdline"].endswith("\\udcff")
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"name": "server"}, "has no monitor 'server'; did you mean 'servers'?"),
+        ({"name": "xyzzy"}, "has no monitor 'xyzzy'; there are final, servers, nobody"),
+        ({"cmdline": "("}, "'(': this is not a regular expression: missing ), unterminated subpattern"),
+    ],
+)
+def test_what_cannot_be_looked_for_is_a_wrong_command_line(matched, asked, told):
+    with pytest.raises(exits.UsageError) as caught:
+        matched(**asked)
+    assert told in str(caught.value)
+
+
+def test_on_a_terminal_no_line_is_wider_than_it(matched, monkeypatch):
+    monkeypatch.setattr(match.sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(match.os, "get_terminal_size", lambda: os.terminal_size((40, 20)))
+    assert {len(line) for line in matched("servers")[1].splitlines()} == {40}
+
+
+def test_proportional_memory_is_read_of_those_asked_for_only(matched, monkeypatch):
+    sources = []
+    monkeypatch.setattr(match, "PsutilSource", lambda: sources.append(Source()) or sources[0])
+    matched("final")
+    assert {want.identity.pid for want in sources[0].reads if want.facet is Facet.ROLLUP} == {103}
