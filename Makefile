@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 # Versions of the dependencies to test with; empty means the newest.
 CONSTRAINTS ?=
 
-.PHONY: help setup demo test test-oldest lint format bench deb package-test clean
+.PHONY: help setup demo test fuzz test-oldest lint format bench deb package-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -40,6 +40,9 @@ lint: setup ## ruff and mypy
 format: setup ## put the code into ruff's format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+fuzz: setup ## a million random texts for the language, and files for the parser; FUZZ="--seed 1" and others
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 test-oldest: ## all tests with the oldest dependencies that are supported
 	$(MAKE) test VENV=.venv-oldest CONSTRAINTS=tests/oldest.txt
