@@ -21,6 +21,7 @@ setup(
     packages=["fallfromgrace", "fallfromgrace.commands"],
     package_data={"fallfromgrace": ["py.typed"]},
     scripts=["bin/fall-from-grace"],
+    data_files=[("share/man/man5", ["man/fall-from-grace.conf.5"])],
     python_requires=">=3.10",
     install_requires=["psutil>=5.9", "python-daemon>=2.2", "PyYAML>=5.4", "ply>=3.11"],
     extras_require={
