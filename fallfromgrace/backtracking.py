@@ -31,7 +31,8 @@ _ALL_TO = 40
 _MOST_SHAPES, _MANY, _FEW = 2000, 200, 4
 _MOST_SAMPLES = 8
 # Of the limit for one search: where it is ended, where a short one is suspicious, and what all may take together.
-_ENOUGH, _SUSPICIOUS, _BUDGET = 1.5, 0.02, 10
+_ENOUGH, _SUSPICIOUS, _BUDGET = 1.2, 0.02, 10
+_SHORTEST_TIMER = 0.001  # 0 would be none
 # A repeat that ends sooner is a detail of what is written around it.
 _LONG_REPEAT = 10
 
@@ -42,7 +43,7 @@ _parser: Any = importlib.import_module("re._parser" if sys.version_info >= (3, 1
 def attack(pattern: re.Pattern[str], seconds: float = 0.05) -> str | None:
     """A command line of at most 8192 characters on which a search takes longer than `seconds`; None if none was found.
 
-    CPU time counts. SIGVTALRM and its timer are used meanwhile, so outside the main thread this is a ValueError.
+    CPU time counts. SIGALRM and its timer are used meanwhile, so outside the main thread this is a ValueError.
     """
     try:
         shapes = list(islice(dict.fromkeys(_shapes(pattern)), _MOST_SHAPES))
@@ -60,45 +61,58 @@ class _EnoughError(Exception):
 
 
 class _Stopwatch:
-    """What a search takes; the alarm ends it, the clock judges: the kernel's timer may count whole ticks."""
+    """What CPU time a search takes, if not more than enough.
+
+    The timer is one of real time: those of CPU time count ticks, which on a busy machine may all be somebody else's.
+    """
 
     def __init__(self, enough: float) -> None:
-        self._enough, self._running = enough, False
+        self._enough, self._start = enough, 0.0
+        self._running = False
 
     def alarm(self, _signal: int, _frame: FrameType | None) -> None:
-        if self._running:  # else it comes late, after the result
-            self._running = False
-            raise _EnoughError
+        if not self._running:  # it comes late, after the result
+            return
+        left = self._enough - self._taken()
+        if left > 0:  # others had the processor too
+            signal.setitimer(signal.ITIMER_REAL, max(left, _SHORTEST_TIMER))
+            return
+        self._running = False
+        raise _EnoughError
 
     def time(self, pattern: re.Pattern[str], text: str) -> float:
-        # The clock of the whole process is a coarse one while its timer runs.
-        start = time.thread_time()
+        self._start = time.thread_time()
         try:
             self._running = True
-            signal.setitimer(signal.ITIMER_VIRTUAL, self._enough)
+            signal.setitimer(signal.ITIMER_REAL, self._enough)
             pattern.search(text)
             self._running = False
         except _EnoughError:
             pass
         finally:
             self._running = False
-        return time.thread_time() - start
+        return self._taken()
+
+    def _taken(self) -> float:
+        return time.thread_time() - self._start
 
 
 @contextmanager
 def _stopwatch(enough: float) -> Iterator[_Stopwatch]:
-    """A stopwatch with its handler in place; afterwards handler, timer and mask are as they were."""
+    """A stopwatch with its handler in place; afterwards handler and mask are as they were, and so is the timer."""
     stopwatch = _Stopwatch(enough)
-    handler = signal.signal(signal.SIGVTALRM, stopwatch.alarm)
-    timer = signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGVTALRM})  # whoever started us may have blocked it
+    handler = signal.signal(signal.SIGALRM, stopwatch.alarm)
+    start, (left, interval) = time.monotonic(), signal.setitimer(signal.ITIMER_REAL, 0)
+    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})  # whoever started us may have blocked it
     try:
         yield stopwatch
     finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGVTALRM, signal.SIG_DFL if handler is None else handler)
-        signal.setitimer(signal.ITIMER_VIRTUAL, *timer)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL if handler is None else handler)
+        if left:
+            left = max(left - (time.monotonic() - start), _SHORTEST_TIMER)
+            signal.setitimer(signal.ITIMER_REAL, left, interval)
 
 
 class _Trial:
@@ -360,7 +374,8 @@ class _Alphabet(NamedTuple):
     def tails(self) -> tuple[str, ...]:
         """Ends at which a match may fail: the last characters are those that the fewest parts accept."""
         odd = next(character for character in reversed(self.characters) if not character.isspace())
-        return "", odd, "\n" + odd
+        letter = next(character for character in reversed(self.characters) if character.isalnum())  # for \b
+        return "", odd, "\n" + odd, letter
 
     def samples(self, accepts: _Accepts) -> tuple[str, ...]:
         accepted = [character for character in self.characters if accepts(character)]

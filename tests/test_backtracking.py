@@ -43,12 +43,13 @@ def busy(seconds):
 EXPONENTIAL = [
     r"(a+)+$", r"(a|a)*b", r"(\w+\s?)*$", r"^(([a-z])+.)+[A-Z]([a-z])+$", r"(x+x+)+y", r"^x(a|aa)+$", r"(.+)+x",
     r"(?s)(.+)+x", r"(foo|f.o)+bar", r"(a|b|ab)*c", r"^--name=(\w+,?)+;", r"(?i)(A+)+$", r"(a+)+?b",
-    r"/(\S+/)*\S+\.jar$", r"(?=(a+)+$)x", r"(?!(a+)+$)y", r"x|(a+)+$", r"([^,]|\w)*;", r"(?:a?b?c?)*!",
-    r"(a*b*)*c", r"^.{2000}(a+)+$", r"(?:a?){30}a{30}", r"^(ab)\1(c+)+$", r"(b.)+.$",
+    r"/(\S+/)*\S+\.jar$", r"(?=(a+)+$)x", r"(?!(a+)+$)y", r"x|(a+)+$", r"([^,]|\w)*;", r"^(?:a?b?c?)*!",
+    r"(a*b*)*c", r"(.+)+$", r"(?m)^(a+)+$", r"^(a+)+[^a]", r"^([a-z]+[^a-y])+1$", r"^(a+)+\b",
+    r"^.{2000}(a+)+$", r"(?:a?){30}a{30}", r"^(ab)\1(c+)+$", r"(b.)+.$",
 ]  # fmt: skip
 POWERS = [
-    r".*foo.*bar$", r"java .*-jar .*tomcat", r"(.*a){20}", r"(.*,){12}x", r"\w+\w+\w+!", r"^.*.*.*=", r"(.*)\1x",
-    r"^a[ab]*b[bc]*c[cd]*e", r"^xa[ab]*b[bc]*c[cd]*e",
+    r".*foo.*bar$", r"java .*-jar .*tomcat", r"(.*a){20}", r"(.*a){12}", r"(.*,){12}x", r"\w+\w+\w+!", r"^.*.*.*=",
+    r"(.*)\1x",
 ]  # fmt: skip
 
 
@@ -99,6 +100,29 @@ def test_a_huge_regex_takes_no_long_time(regex):
     assert time.thread_time() - start < 3
 
 
+TRIED = [
+    (r"a .*bc .*de", "(?s)(a ){9,}(bc ){9,}d{9,}.*"),
+    (r"^a .*bc .*de", "(?s)a (bc ){9,}d{9,}.*"),
+    (r"ab\S+c", "(ab!){9,}"),
+    (r"^(.*a){5}", "(!{9,}a){4}"),
+]
+
+
+@pytest.mark.parametrize(("regex", "tried"), TRIED)
+def test_each_part_keeps_those_before_it_busy(regex, tried):
+    pattern = Searched(regex=regex)
+    attack(pattern)
+    assert [text for text in pattern.texts if re.fullmatch(tried, text)]
+
+
+def test_what_was_said_when_a_regex_was_compiled_is_not_said_again(capsys):
+    with pytest.warns(FutureWarning, match="nested set"):
+        pattern = re.compile("[[a]+b", re.DEBUG)
+    capsys.readouterr()
+    attack(pattern)
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("regex", [r"(\0+)+a", r"(\s+)+x", r" +x", r"(.+)+x", r"^.{9000}(a+)+b"])
 def test_what_is_tried_can_be_a_command_line(regex):
     pattern = Searched(regex=regex)
@@ -120,7 +144,7 @@ def test_a_search_without_end_is_ended():
 
 
 def test_a_blocked_alarm_is_heard_all_the_same():
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGVTALRM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
     try:
         start = time.thread_time()
         assert attack(Searched(lambda text, number: busy(1)), 0.01)
@@ -177,19 +201,36 @@ def test_what_takes_the_same_time_however_long_it_is_is_not_tried_at_length():
     pattern = Searched(lambda text, number: busy(0.004))
     assert attack(pattern, 0.05) is None
     assert max(map(len, pattern.texts)) < 100
+    assert len(set(pattern.texts)) == len(pattern.texts)
 
 
 def test_an_alarm_after_the_result_is_not_heard():
     def searching(text, number):
-        handlers.append(signal.getsignal(signal.SIGVTALRM))
+        handlers.append(signal.getsignal(signal.SIGALRM))
 
     handlers = []
     attack(Searched(searching))
-    assert handlers[0](signal.SIGVTALRM, None) is None
+    assert handlers[0](signal.SIGALRM, None) is None
 
 
-def test_an_alarm_that_comes_early_is_no_proof():
-    assert attack(Searched(lambda text, number: signal.raise_signal(signal.SIGVTALRM))) is None
+@pytest.mark.parametrize(("taken", "attacked"), [(0, False), (0.02, True)])
+def test_an_alarm_that_comes_early_neither_ends_a_search_nor_proves_anything(taken, attacked):
+    def searching(text, number):
+        signal.raise_signal(signal.SIGALRM)
+        busy(taken)
+
+    assert (attack(Searched(searching), 0.01) is not None) is attacked
+
+
+def test_an_alarm_that_came_early_comes_again():
+    def searching(text, number):
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.raise_signal(signal.SIGALRM)
+        busy(1)
+
+    start = time.thread_time()
+    assert attack(Searched(searching), 0.01) is not None
+    assert time.thread_time() - start < 1
 
 
 # --- what it leaves behind --------------------------------------------------------------------------------------
@@ -200,13 +241,15 @@ def of_somebody_else():
     """A handler and a running timer, which nobody may change."""
 
     def handler(*_):
-        pass
+        handler.heard = True
 
-    before = signal.signal(signal.SIGVTALRM, handler)
-    signal.setitimer(signal.ITIMER_VIRTUAL, 1000, 500)
+    handler.heard = False
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 1000, 500)
     yield handler
-    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-    signal.signal(signal.SIGVTALRM, before)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
 
 
 def interrupted(*_):
@@ -223,26 +266,41 @@ def interrupted(*_):
     ],
 )
 def test_handler_timer_and_mask_are_as_they_were(of_somebody_else, pattern, raised):
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGVTALRM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
     try:
         if raised:
             with pytest.raises(raised):
                 attack(pattern, 0.01)
         else:
             attack(pattern, 0.01)
-        assert signal.SIGVTALRM in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        assert signal.SIGALRM in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    left, interval = signal.getitimer(signal.ITIMER_VIRTUAL)
+    left, interval = signal.getitimer(signal.ITIMER_REAL)
     assert 990 < left <= 1001
     assert interval == 500
-    assert signal.getsignal(signal.SIGVTALRM) is of_somebody_else
+    assert signal.getsignal(signal.SIGALRM) is of_somebody_else
+
+
+def test_the_timer_of_somebody_else_goes_on_meanwhile(of_somebody_else):
+    before = signal.getitimer(signal.ITIMER_REAL)[0]
+    attack(Searched(lambda text, number: time.sleep(0.2) if number == 1 else None))
+    assert 0.2 <= before - signal.getitimer(signal.ITIMER_REAL)[0] < 100
+
+
+def test_what_was_due_meanwhile_is_done_afterwards(of_somebody_else):
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    attack(Searched(lambda text, number: time.sleep(0.1) if number == 1 else None))
+    deadline = time.monotonic() + 10
+    while not of_somebody_else.heard and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert of_somebody_else.heard
 
 
 def test_no_timer_is_left_where_none_was():
     attack(re.compile("(a+)+$"), 0.01)
-    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)
-    assert signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
 
 
 def test_outside_the_main_thread_it_is_an_error():
