@@ -301,7 +301,8 @@ class _Context(NamedTuple):
         return units.parse_number(text)
 
     def _asked(self, text: str) -> str:
-        """For a number without a unit where there are several."""
+        """For a number without a unit where there are several. ValueError where it is too long to be asked about."""
+        units.parse_number(text)
         if self.dimension is Dimension.PERCENT:
             return f"{text}% or {units.format_number(float(Decimal(text) * 100))}%? write one with its '%'"
         if self.dimension is Dimension.RATE:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from fallfromgrace.expression import (
@@ -50,6 +51,9 @@ from fallfromgrace.rules import (
 from fallfromgrace.units import Dimension
 
 T = TypeVar("T")
+
+# For what takes long to make: on a busy machine that is no fault.
+patiently = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
 
 class Choices(Protocol):
@@ -180,10 +184,8 @@ class Writer:
         one = self._sum(family, self._measured, self._operand, 2)
         if self._chance(15):
             sign = self.one("<>")
-            return [
-                *(self._constant(family), self.one((sign, f"{sign}="))),
-                *(*one, self.one((sign, f"{sign}=")), self._constant(family)),
-            ]
+            first, second = (self.one((sign, f"{sign}=")) for _ in range(2))
+            return [self._constant(family), first, *one, second, self._constant(family)]
         if self._chance(10):
             return self._either(one, ["0"])
         other = self._sum(family, self._operand, self._operand, 1) if self._chance(30) else [self._constant(family)]
@@ -332,7 +334,7 @@ def _shares(family: Family) -> st.SearchStrategy[Operand]:
 
 def _metrics(family: Family) -> st.SearchStrategy[Operand]:
     metrics = st.sampled_from([Metric(*METRICS[written]) for written in family.metrics])
-    return st.one_of(metrics, metrics, st.builds(Growth, metrics, _SECONDS))
+    return st.one_of(metrics, metrics, st.builds(Growth, metrics, _SECONDS.filter(lambda seconds: seconds >= 1)))
 
 
 def _constant(operand: Operand) -> bool:

@@ -262,6 +262,7 @@ UNREADABLE = [
     ("rmem > «1g%»", "'1g%' is not a percentage; write one such as 25%"),
     ("rmem > «9999999999t»", "'9999999999t' is larger than any memory"),
     ("rmem > «" + "9" * 41 + "»", "this number is too long; 40 digits are enough for anything"),
+    ("cpu > «" + "9" * 400 + "»", "this number is too long; 40 digits are enough for anything"),
     ("age > «5minutes»", "'5minutes' is not a time; write a number with s, m, h or d, such as 10m"),
     ("age > «1h30»", "'1h30' is not a time; write a number with s, m, h or d, such as 10m"),
     ("age > «5\u017f»", "'5\u017f' is not a time; write a number with s, m, h or d, such as 10m"),

@@ -230,7 +230,7 @@ class Guess:
         return frozenset({str(found)})
 
 
-@settings(max_examples=60)
+@settings(strategies.patiently, max_examples=60)
 @given(strategies.trigger_texts(), st.randoms(use_true_random=False))
 def test_more_readings_never_turn_what_was_decided(text, dice):
     view, asked = Guess(dice, False), condition(text)

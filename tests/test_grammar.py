@@ -190,6 +190,8 @@ BAD_TRIGGERS = [  # what is wrong is between « and »
     ("(rmem > 5«»", "it ends too early; a ')' is missing"),
     ("(rmem > 5 or (vmem > 5%)«»", "it ends too early; a ')' is missing"),
     ("((rmem + vmem) * 2 > 5 «»", "it ends too early; a ')' is missing"),
+    ("(rmem >«»", f"it ends too early; {WRITTEN}"),
+    ("(not«»", f"it ends too early; {WRITTEN}"),
     ("(«)»", f"')' does not belong here; {WRITTEN}"),
     ("rmem > («)»", f"')' does not belong here; {WRITTEN}"),
     # for and until
@@ -223,6 +225,7 @@ BAD_TRIGGERS = [  # what is wrong is between « and »
     ("growth(rmem, 10m)«»", f"it ends too early; {WRITTEN}"),
     ("growth(rmem, «10») > 5", "'10' is not a time; write a number with s, m, h or d, such as 10m"),
     ("growth(rmem, «10k») > 5", "'10k' is not a time; write a number with s, m, h or d, such as 10m"),
+    ("«growth(rmem, 0.5s)» > 5", "growth is over 1s at least; write a longer time"),
     ("growth(rmem, «0s») > 5", "'0s' is no time at all; write at least 1s"),
     # more than anyone needs
     ("«n»ot " + "not " * 20 + "rmem > 5", "this is nested deeper than 20 levels"),
@@ -444,6 +447,8 @@ def test_a_mistake_leaves_nothing_behind_for_the_next_text():
         ("(rmem>1 or vmem>1)and cpu>5.0%", "(rmem > 1 or vmem > 1) and cpu > 5%"),
         ("not(rmem>1 and vmem>1)until not(rmem>1)for 3600s", "not (rmem > 1 and vmem > 1) until not rmem > 1 for 1h"),
         ("growth(Tree.RMEM,90s)>0", "growth(tree.rmem, 90s) > 0"),
+        ("(rmem+vmem)-umem>1g", "rmem + vmem - umem > 1g"),
+        ("(rmem*2)*2>1g", "rmem * 2 * 2 > 1g"),
         ("(rmem-(vmem-umem))*2>1g", "(rmem - (vmem - umem)) * 2 > 1g"),
         ("((rmem*2)/(vmem*2))>50%", "rmem * 2 / (vmem * 2) > 0.5"),
         ("rmem/2.2k>1", "rmem / 2253b > 1"),  # and not the 2253rd part of it
@@ -478,6 +483,7 @@ def test_the_normal_form_of_an_action(text, normal):
     assert parse_action(normal) == parse_action(text)
 
 
+@strategies.patiently
 @given(strategies.trigger_texts())
 def test_the_normal_form_of_a_trigger_is_the_same_trigger_and_stays_as_it_is(text):
     trigger = parse_trigger(text)
@@ -486,6 +492,7 @@ def test_the_normal_form_of_a_trigger_is_the_same_trigger_and_stays_as_it_is(tex
     assert str(again) == str(trigger)
 
 
+@strategies.patiently
 @given(strategies.action_texts())
 def test_the_normal_form_of_an_action_is_the_same_action_and_stays_as_it_is(text):
     step = parse_action(text)
@@ -494,12 +501,13 @@ def test_the_normal_form_of_an_action_is_the_same_action_and_stays_as_it_is(text
     assert str(again) == str(step)
 
 
-@settings(max_examples=60)
+@settings(strategies.patiently, max_examples=60)
 @given(strategies.triggers)
 def test_the_text_of_a_trigger_reads_back_as_the_trigger(trigger):
     assert parse_trigger(str(trigger)) == trigger
 
 
+@strategies.patiently
 @given(strategies.steps)
 def test_the_text_of_an_action_reads_back_as_the_action(step):
     assert parse_action(str(step)) == step
@@ -508,7 +516,7 @@ def test_the_text_of_an_action_reads_back_as_the_action(step):
 # --- whatever the text ------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=50)
+@settings(strategies.patiently, max_examples=50)
 @given(st.text(max_size=40), st.randoms(use_true_random=False))
 @example("not " * 247 + "rmem > 1", random.Random(0))
 @example("not " * 20 + "rmem > 1", random.Random(0))

@@ -186,6 +186,7 @@ def test_a_monitor_selects_by_its_regex_and_leaves_out_what_it_excludes():
     assert not monitor({}, cmdline="^a.*b$").selects(Image("xab", 0))
     assert not monitor({}, cmdline="^a.*b$", exclude="c").selects(Image("a cb", 0))
     assert monitor({}, cmdline="^a.*b$", exclude="c").excludes(Image("a cb", 0))
+    assert monitor({}, cmdline="^a.*b$", exclude="d").selects(Image("a cb", 0))
 
 
 def test_settings_protect_what_any_of_their_selectors_matches():

@@ -135,6 +135,19 @@ def test_a_rate_of_what_is_no_size_is_told_as_such(text, size):
         parse_rate(text)
 
 
+def test_forty_characters_are_not_too_many():
+    long = f"1.{'0' * 37}"
+    assert parse_size(f"{long}k") == 1024
+    assert parse_duration(f"{long}s") == 1
+    assert parse_percentage(f"{long}0%") == 1
+    for read, text in ((parse_size, f"{long}0k"), (parse_duration, f"{long}0s"), (parse_percentage, f"{long}00%")):
+        with pytest.raises(ValueError, match="too long"):
+            read(text)
+    assert parse_number(f"{long}000") == 1  # the ratio of the longest percentage
+    with pytest.raises(ValueError, match="too long"):
+        parse_number(f"{long}0000")
+
+
 @cases(("text", "number"), [("4", 4), ("2.5", 2.5), ("0", 0), ("0.0", 0), ("007", 7)])
 def test_numbers_and_percentages(text, number):
     assert parse_number(text) == number
