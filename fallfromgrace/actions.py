@@ -85,7 +85,15 @@ class Performer:
                 read[other.id] = found
         root, _ = read.get(target.root.id, (None, {}))
         whom, uses = read.get(subject.process.id, (None, {})) if subject else (None, sample)
-        return Reread(process, root, whom, uses)
+        return Reread(process, root, whom, uses, self._is_below(process, target))
+
+    def _is_below(self, process: Process, target: Descent) -> bool:
+        """Whether the parents of a descendant still lead to what it was found below."""
+        parent = process.ppid
+        for _ in range(target.depth - 1):
+            found = self._source.reread(parent) if parent != target.root.id.pid else None
+            parent = found[0].ppid if found else parent
+        return not target.depth or parent == target.root.id.pid
 
     def carry_out(self, ready: Ready | Outcome, now: float) -> Outcome:
         """Act, if there is still something to do."""

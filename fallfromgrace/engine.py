@@ -8,9 +8,9 @@ something is due again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import inf
+from math import ceil, inf, isinf
 
 from fallfromgrace import lifecycle
 from fallfromgrace.coverage import Coverage
@@ -66,6 +66,7 @@ class Engine:
         self._clocks: dict[ClockKey, RunningClock] = {}
         self._retries: dict[tuple[InstanceKey, str, ProcessId | None], float] = {}
         self._next_age = inf
+        self._shortest_growth = inf
 
     # --- what to read ---
 
@@ -89,7 +90,7 @@ class Engine:
             return False
         instance = self._advanced(case, look)
         items = lifecycle.due_items(instance, case.rule)
-        return any(_for_largest(each) and (each.action.limit or each.key not in instance.owed) for each in items)
+        return any(_for_largest(each) and (each.action.limit or each.own not in instance.owed) for each in items)
 
     def _forget(self, table: ProcessTable, now: float) -> None:
         """Drop what belongs to processes that ended, and see which stopped ones run again."""
@@ -112,10 +113,12 @@ class Engine:
         cases = [case for case in look.cases if _lives(case, look)]
         after = {_instance_key(case): self._advanced(case, look) for case in cases}
         fresh = {key for key, instance in after.items() if instance.firing and not self._was_firing(key)}
+        after = {_instance_key(case): lifecycle.settled(after[_instance_key(case)], case.rule) for case in cases}
         self._instances = {key: instance for key, instance in after.items() if not instance.idle}
         judged = [verdict for case in cases for verdict in self._verdicts(case, look, fresh)]
         look.remember()
         self._next_age = min(look.next_ages(), default=inf)
+        self._shortest_growth = min((growth.window for case in cases for growth in case.rule.growths), default=inf)
         return tuple(self._arbitrate(judged))
 
     def _was_firing(self, key: InstanceKey) -> bool:
@@ -133,8 +136,7 @@ class Engine:
         if not items and not told:
             return
         cause = self._cause(case, look, instance, _instance_key(case) in fresh)
-        if told:
-            yield Verdict(told[0], cause, None, case.descent, told[1])
+        yield from (Verdict(kind, cause, None, case.descent, reason) for kind, reason in told)
         for item in items:
             yield from self._for_targets(item, case, look, cause)
 
@@ -146,30 +148,19 @@ class Engine:
             self.config.settings, case.covered.monitor, case.rule, case.descent, sight, value, limit, fresh, recovered
         )
 
-    def _told(self, case: Case, look: Look, instance: Instance) -> tuple[Kind, str] | None:
+    def _told(self, case: Case, look: Look, instance: Instance) -> list[tuple[Kind, str]]:
         """Why nothing is done, where that is not simply because the condition is false."""
         if None in look.truth(case):
-            return self._unknown(case, look, instance)
-        if instance.phase is Phase.PENDING:
-            return Kind.PENDING, "its condition has to hold for longer"
-        return None
-
-    def _unknown(self, case: Case, look: Look, instance: Instance) -> tuple[Kind, str]:
-        trigger, sight = case.rule.trigger, look.sight(case)
-        asked = trigger.until.condition if trigger.until and instance.firing else trigger.condition
-        missing = list(dict.fromkeys(undecided(asked, sight)))
-        if all(map(sight.early, missing)):
-            return Kind.EARLY, f"{', '.join(map(str, missing))}: not watched for long enough, or stopped"
-        unreadable = (str(each) for each in missing if not sight.early(each))
-        return Kind.UNKNOWN, f"{', '.join(unreadable) or 'what it measures'} cannot be read"
+            return list(dict.fromkeys(_unknown(case, look)))
+        return [(Kind.PENDING, "its condition has to hold for longer")] if instance.phase is Phase.PENDING else []
 
     def _for_targets(self, item: Item, case: Case, look: Look, cause: Cause) -> Iterator[Verdict]:
         key, instance = _instance_key(case), self._instance(case)
         found = targets(item, case, instance, look)
         verdicts = [_for_target(item, case, descent, look.bar, cause) for descent in found]
         if item.action.limit is None or not instance.firing:
-            reached = [_identity(each.target) for each in verdicts if each.kind is Kind.FIRE]
-            self._instances[key] = lifecycle.begun(instance, item, reached)
+            whom = [_identity(each.target) for each in verdicts if _is_owed(each, instance)]
+            self._instances[key] = lifecycle.begun(instance, item, whom)
         yield from (self._limited(verdict, look.now) for verdict in verdicts)
 
     def _limited(self, verdict: Verdict, now: float) -> Verdict:
@@ -203,12 +194,7 @@ class Engine:
             else:
                 yield verdict
         for (identity, observed), asked in sorted(by_process.items(), key=lambda found: -_depth(found[1])):
-            strongest, *others = sorted(asked, key=_strength)
-            if _stops(strongest) and identity in self._told_to_end(observed):
-                yield _shadowed(strongest, "it was told to end, and could not while stopped")
-            else:
-                yield strongest
-            yield from (_shadowed(verdict, "a stronger signal is sent") for verdict in others)
+            yield from _one_of(asked, identity in self._told_to_end(observed))
 
     def _told_to_end(self, observed: bool) -> frozenset[ProcessId]:
         """Who was sent a signal that ends a process, by a rule that fires."""
@@ -226,22 +212,41 @@ class Engine:
         if outcome.result in (Result.DENIED, Result.FAILED):
             self._retries[key, item.key, identity] = now + self.config.settings.interval
         if not outcome.result.delivered:
+            self._reconsider(outcome)
             return
-        instance = lifecycle.delivered(self._instances.get(key, _NEW), item, identity)
-        self._instances[key] = lifecycle.settled(instance, verdict.rule)
+        for each in (key, *self._others_owing(key, item, identity)):
+            instance = lifecycle.delivered(self._instances.get(each, _NEW), item, identity)
+            self._instances[each] = lifecycle.settled(instance, verdict.rule)
         if lifecycle.is_stop(item.action) and identity:
             clock = RunningClock(now, (verdict.monitor.name, item.key))
             self._clocks[identity, verdict.monitor.observe] = clock
         elif item.action.limit is not None:
             self._limits[_limit_key(verdict)] = now
 
+    def _others_owing(self, key: InstanceKey, item: Item, target: ProcessId | None) -> list[InstanceKey]:
+        """The same rule, firing for others, that is to do the same to a process: once is enough."""
+        if isinstance(item.action, (Exec, Notify, Log)):
+            return []
+        same = ((each, instance) for each, instance in self._instances.items() if each[0] == key[0] and each != key)
+        return [each for each, instance in same if target in instance.owed.get(item.own, ())]
+
+    def _reconsider(self, outcome: Outcome) -> None:
+        """After something needless: a rule that would not have begun to fire has not, another may be the largest."""
+        key, cause, item = _key_of(outcome.verdict), outcome.verdict.cause, outcome.verdict.item
+        instance = self._instances.get(key, _NEW)
+        if outcome.result is Result.REFUTED and cause.fresh and instance.firing and not instance.acted:
+            del self._instances[key]
+        elif outcome.result is Result.GONE and item and _for_largest(item):
+            self._instances[key] = lifecycle.not_begun(instance, item)
+
     def next_look(self, verdicts: Iterable[Verdict], now: float) -> float:
         """When to look again: at the interval, or when something changes by the mere passing of time."""
         due = [self.due_at(verdict) for verdict in verdicts if verdict.kind in (Kind.FIRE, Kind.LIMITED)]
         for (rule, _), instance in self._instances.items():
             due += lifecycle.next_at(instance, self._rules[rule])
-        later = (at for at in (*due, self._next_age) if at > now)
-        return min([now + self.config.settings.interval, *later])
+        ticks = (_tick(at, _TICK_SECONDS) for at in due)
+        later = (at for at in (*ticks, _tick(self._next_age, _AGE_TICK_SECONDS)) if at > now)
+        return min([now + min(self.config.settings.interval, self._shortest_growth), *later])
 
     # --- reload ---
 
@@ -253,9 +258,13 @@ class Engine:
         self._instances = {
             (key, identity): lifecycle.carried(instance, previous._rules[key], self._rules[key], now)
             for (key, identity), instance in previous._instances.items()
-            if key in self._rules
+            if key in self._rules and self._acts_as_before(key[0], previous)
         }
-        self._limits = {key: at for key, at in previous._limits.items() if key[:2] in actions}
+        self._limits = {
+            key: at
+            for key, at in previous._limits.items()
+            if key[:2] in actions and self._acts_as_before(key[0], previous)
+        }
         self._clocks = dict(previous._clocks)
         self._history.adopt(previous._history)
         grown = {
@@ -274,11 +283,14 @@ class Engine:
             left_behind=tuple(key[0] for key, action in stopping.items() if action is None and not key[1]),
         )
 
+    def _acts_as_before(self, name: str, previous: Engine) -> bool:
+        """Whether what a monitor has done was done as it would be now: what was only observed was not."""
+        return self._monitors[name].observe is previous._monitors[name].observe
+
     def _is_changed(self, key: RuleKey, previous: Engine) -> bool:
         """Whether a rule that stays does something else, or for other processes."""
         ours, theirs = self._rules[key], previous._rules[key]
-        same = (ours.rungs, ours.recovered) == (theirs.rungs, theirs.recovered)
-        return not same or self._monitors[key[0]].selection != previous._monitors[key[0]].selection
+        return ours.ladder != theirs.ladder or self._monitors[key[0]].selection != previous._monitors[key[0]].selection
 
     def ever_stopped(self) -> tuple[ProcessId, ...]:
         """The processes that a rule has stopped, and that had not ended at the last look."""
@@ -286,6 +298,29 @@ class Engine:
 
 
 _NEW = Instance()
+_NOT_STOPPED = "it was told to end, and could not while stopped"
+_STRONGER_SENT = "a stronger signal is sent"
+_SAME_SENT = "another rule sends the same signal"
+# Looks are aligned, so that much that is due at almost the same time costs one of them. Nobody means an age exactly.
+_TICK_SECONDS = 0.05
+_AGE_TICK_SECONDS = 0.25
+
+
+def _tick(at: float, seconds: float) -> float:
+    """The first tick that is not before a time."""
+    return at if isinf(at) else round(ceil(at / seconds - 1e-6) * seconds, 6)
+
+
+def _unknown(case: Case, look: Look) -> Iterator[tuple[Kind, str]]:
+    """What is not known of what a rule looks at, one by one, and whether that is only for a while."""
+    trigger, sight, truth = case.rule.trigger, look.sight(case), look.truth(case)
+    asked = [trigger.condition] if truth.holds is None else []
+    asked += [trigger.until.condition] if trigger.until and truth.until is None else []
+    for found in (each for condition in asked for each in undecided(condition, sight)):
+        if sight.early(found):
+            yield Kind.EARLY, f"{found} was not watched for long enough, or is stopped"
+        else:
+            yield Kind.UNKNOWN, f"{found} cannot be read"
 
 
 def _items(monitor: Monitor) -> Iterator[Item]:
@@ -326,6 +361,12 @@ def _for_target(item: Item, case: Case, target: Descent | None, bar: Bar, cause:
     return replace(verdict, kind=Kind.PROTECTED, reason=reason) if reason else verdict
 
 
+def _is_owed(verdict: Verdict, instance: Instance) -> bool:
+    """Whether a once-only action is to reach somebody: also who is protected now, and may not be at another look."""
+    waits = verdict.kind is Kind.PROTECTED and instance.firing and verdict.item and not _for_largest(verdict.item)
+    return verdict.kind is Kind.FIRE or bool(waits)
+
+
 def _for_largest(item: Item) -> bool:
     return isinstance(item.action, (Signal, Adjust)) and item.action.target is Target.LARGEST
 
@@ -349,6 +390,16 @@ def _is_over(key: Key, table: ProcessTable) -> bool:
 
 def _stops(verdict: Verdict) -> bool:
     return verdict.item is not None and lifecycle.is_stop(verdict.item.action)
+
+
+def _one_of(asked: Sequence[Verdict], told_to_end: bool) -> Iterator[Verdict]:
+    """The strongest of the signals to one process, and the others with the reason why they are not sent."""
+    useless = [each for each in asked if told_to_end and _stops(each)]
+    useful = sorted((each for each in asked if not (told_to_end and _stops(each))), key=_strength)
+    yield from useful[:1]
+    for each in useful[1:]:
+        yield _shadowed(each, _SAME_SENT if _strength(each) == _strength(useful[0]) else _STRONGER_SENT)
+    yield from (_shadowed(each, _NOT_STOPPED) for each in useless)
 
 
 def _shadowed(verdict: Verdict, reason: str) -> Verdict:

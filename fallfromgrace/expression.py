@@ -357,13 +357,14 @@ def evaluate(condition: Condition, view: View) -> Answer:
     if isinstance(condition, Not):
         truth, wants = evaluate(condition.part, view)
         return Answer(negated(truth), wants)
-    answers = [evaluate(part, view) for part in condition.parts]
     decisive = isinstance(condition, Or)  # one true part decides an `or`, one false part an `and`
-    if any(answer.truth is decisive for answer in answers):
-        return Answer(decisive)
-    if all(answer.truth is not None for answer in answers):
-        return Answer(not decisive)
-    return Answer(None, NOTHING.union(*(answer.wants for answer in answers)))
+    unknown = []
+    for part in condition.parts:
+        answer = evaluate(part, view)
+        if answer.truth is decisive:
+            return Answer(decisive)
+        unknown += [answer.wants] if answer.truth is None else []
+    return Answer(None, NOTHING.union(*unknown)) if unknown else Answer(not decisive)
 
 
 def bounds(operand: Operand, view: View) -> Interval:

@@ -143,7 +143,10 @@ def p_operand_negative(p: Any) -> None:
 
 def p_operand_growth(p: Any) -> None:
     "operand : GROWTH '(' MEASURED ',' duration ')'"
-    p[0] = Reading(Growth(p[3].operand, p[5]), Span(p.lexpos(1), p.lexpos(6) + 1))
+    span = Span(p.lexpos(1), p.lexpos(6) + 1)
+    if p[5] < SHORTEST_LIMIT:
+        raise RuleSyntaxError("growth is over 1s at least; write a longer time", *span)
+    p[0] = Reading(Growth(p[3].operand, p[5]), span)
 
 
 def p_operand_group(p: Any) -> None:

@@ -33,10 +33,10 @@ class Series:
         while len(self._kept) > 1 and self._kept[1][0] <= now - self.window:
             self._kept.popleft()
 
-    def before(self, now: float, slowest: float) -> tuple[float, float] | None:
-        """The time and the number a window ago; `slowest` is how far looks may lie apart. None if not known so long."""
+    def before(self, now: float, late: float) -> tuple[float, float] | None:
+        """The time and the number a window ago, or `late` seconds before that at most. None if not known so long."""
         newest = now - self.window + self._slack
-        oldest = now - self.window * (1 + 1 / _KEPT) - 1.5 * slowest
+        oldest = now - self.window * (1 + 1 / _KEPT) - late
         return next(((at, number) for at, number in reversed(self._kept) if oldest <= at <= newest), None)
 
 
@@ -62,10 +62,17 @@ class History:
             self._series[key] = Series(window)
         self._series[key].add(now, number)
 
-    def change(self, key: Key, now: float, number: float) -> tuple[float, float] | None:
-        """By how much a number changed, and over how many seconds; None if it was not watched for its window."""
-        before = self._series[key].before(now, self.interval) if key in self._series else None
+    def change(self, key: Key, now: float, number: float, late: float) -> tuple[float, float] | None:
+        """By how much a number changed, and over how many seconds; None if it was not watched for its window.
+
+        `late` is by how many seconds that may have been watched longer ago.
+        """
+        before = self._series[key].before(now, late) if key in self._series else None
         return (number - before[1], now - before[0]) if before else None
+
+    def knows(self, key: Key) -> bool:
+        """Whether anything is remembered."""
+        return key in self._series
 
     def forget(self, gone: Callable[[Key], bool]) -> None:
         """Drop what is remembered of something that is gone."""

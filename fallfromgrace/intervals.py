@@ -32,7 +32,7 @@ def total(parts: Iterable[Interval]) -> Interval:
     high: float = 0
     for part in parts:
         low += max(part.low, 0)
-        high += part.high
+        high += max(part.high, 0)
     return Interval(low, high)
 
 

@@ -68,7 +68,7 @@ def advance(instance: Instance, trigger: Trigger, truth: Truth, now: float) -> I
     if instance.phase is Phase.INACTIVE and instance.ending is None and truth == (False, False):
         return instance  # as most are at most looks
     instance = replace(instance, ending=_ending(instance, truth.until, now))
-    if trigger.until and instance.ending is not None and now - instance.ending >= trigger.until.seconds:
+    if trigger.until and instance.ending is not None and now >= instance.ending + trigger.until.seconds:
         return _inactive(instance, now)
     if instance.firing:
         return _still_firing(instance, trigger, truth, now)
@@ -76,9 +76,9 @@ def advance(instance: Instance, trigger: Trigger, truth: Truth, now: float) -> I
         return _inactive(instance, now)
     if instance.phase is Phase.INACTIVE:
         instance = replace(instance, phase=Phase.PENDING, since=now)
-    if now - instance.since < trigger.fires.seconds:
+    if now < instance.since + trigger.fires.seconds or truth.until is None:
         return instance
-    return Instance(Phase.FIRING, now, reached=now, ending=instance.ending, known=truth.until is not None)
+    return Instance(Phase.FIRING, now, reached=now, ending=instance.ending)
 
 
 def _ending(instance: Instance, until: bool | None, now: float) -> float | None:
@@ -105,7 +105,7 @@ def climb(instance: Instance, rule: Rule, now: float) -> Instance:
     """The instance on the highest rung that it has reached by now, one at a time."""
     if not instance.firing or not instance.known or instance.rung + 1 >= len(rule.rungs):
         return instance
-    if now - instance.reached < rule.rungs[instance.rung + 1].after:
+    if now < instance.reached + rule.rungs[instance.rung + 1].after:
         return instance
     return replace(instance, rung=instance.rung + 1, reached=now)
 
@@ -119,7 +119,7 @@ def due_items(instance: Instance, rule: Rule) -> tuple[Item, ...]:
 
 def settled(instance: Instance, rule: Rule) -> Instance:
     """The instance after something was done: once all that is due at its recovery was, it is as if it never fired."""
-    if instance.firing or not instance.acted or any(instance.owed.get(item.key) != NOBODY for item in rule.recovered):
+    if instance.firing or not instance.acted or any(instance.owed.get(item.own) != NOBODY for item in rule.recovered):
         return instance
     return replace(instance, acted=False)
 
@@ -128,21 +128,32 @@ NOBODY: Targets = frozenset()
 
 
 def begun(instance: Instance, item: Item, targets: Collection[ProcessId | None]) -> Instance:
-    """The instance with a once-only action owed to these, if it was not begun before; who has ended is owed nothing."""
-    left = instance.owed.get(item.key, frozenset(targets)) & frozenset(targets)
-    return _owing(instance, item, left)
+    """The instance with a once-only action owed to these, if it was not begun before; who has ended is owed nothing.
+
+    With nobody to begin with it is not begun, unless it is for a recovery, which nobody waits for.
+    """
+    if not targets and instance.firing and item.own not in instance.owed:
+        return instance
+    return _owing(instance, item, instance.owed.get(item.own, frozenset(targets)) & frozenset(targets))
+
+
+def not_begun(instance: Instance, item: Item) -> Instance:
+    """The instance with an action to be begun again, for somebody else."""
+    return replace(
+        instance, owed=MappingProxyType({own: left for own, left in instance.owed.items() if own != item.own})
+    )
 
 
 def delivered(instance: Instance, item: Item, target: ProcessId | None) -> Instance:
     """The instance after one of its actions reached a target."""
-    left = instance.owed.get(item.key, NOBODY) - {target}
+    left = instance.owed.get(item.own, NOBODY) - {target}
     told = {target} if ends(item) and target else set()
     instance = replace(instance, acted=True, told_to_end=instance.told_to_end | told)
     return _owing(instance, item, left) if item.action.limit is None or not instance.firing else instance
 
 
 def _owing(instance: Instance, item: Item, left: Targets) -> Instance:
-    return replace(instance, owed=MappingProxyType({**instance.owed, item.key: left}))
+    return replace(instance, owed=MappingProxyType({**instance.owed, item.own: left}))
 
 
 def ends(item: Item) -> bool:
@@ -152,9 +163,9 @@ def ends(item: Item) -> bool:
 
 def carried(instance: Instance, before: Rule, after: Rule, now: float) -> Instance:
     """The instance under a new configuration of its rule; with other actions it begins on the first rung again."""
-    if (before.rungs, before.recovered) == (after.rungs, after.recovered):
+    if before.ladder == after.ladder:
         return instance
-    keys = {item.key for item in after.items}
+    keys = {item.own for item in after.items}
     owed = {key: left for key, left in instance.owed.items() if key in keys}
     told = instance.told_to_end if any(map(ends, after.items)) else frozenset()
     return replace(instance, rung=0, reached=now, owed=MappingProxyType(owed), told_to_end=told)
@@ -206,7 +217,7 @@ def due_at(
     limit = item.action.limit
     if is_stop(item.action):
         return _stop_due_at(limit or 0.0, clock, stopped)
-    if (limit is None or not instance.firing) and target not in instance.owed.get(item.key, {target}):
+    if (limit is None or not instance.firing) and target not in instance.owed.get(item.own, {target}):
         return inf
     return -inf if last is None or limit is None else last + limit
 

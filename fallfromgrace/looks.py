@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from math import inf
 from typing import NamedTuple
 
 from fallfromgrace.coverage import Covered
@@ -11,7 +12,7 @@ from fallfromgrace.expression import NOTHING, Metric, Trigger, evaluate
 from fallfromgrace.history import History
 from fallfromgrace.lifecycle import Truth
 from fallfromgrace.protection import Bar
-from fallfromgrace.readings import COUNTERS, FACETS, Facet, Readings, Sight, Subject, Want, needed
+from fallfromgrace.readings import COUNTERS, FACETS, Ageless, Facet, Readings, Sight, Subject, Want, needed
 from fallfromgrace.rules import Rule
 from fallfromgrace.table import Descent, ProcessId, ProcessTable
 
@@ -120,7 +121,9 @@ class Look:
         """A process that is covered and all that lives below it, itself first."""
         identity = top.process.id
         if identity not in self._trees:
-            below = (each for each in self.table.descendants([top.process]) if each.process.alive)
+            # A table that is stale somewhere may have the top below itself.
+            found = self.table.descendants([top.process])
+            below = (each for each in found if each.process.alive and each.process.id != identity)
             placed = (each._replace(root=top.root, depth=top.depth + each.depth) for each in below)
             self._trees[identity] = (top, *placed)
         return self._trees[identity]
@@ -133,7 +136,14 @@ class Look:
         for identity in self.readings.identities:
             sample = self.readings.sample(identity)
             for counter in self._counters & sample.keys():
-                self._history.add((identity, counter), self.now, sample[counter], self._history.rate_window)
+                self._remember((identity, counter), sample[counter], sample.get("age", inf))
+
+    def _remember(self, key: tuple[ProcessId, str], counted: float, age: float) -> None:
+        """Keep a counter; of a young process also that it was nothing when the process began."""
+        window = self._history.rate_window
+        if age < window and not self._history.knows(key):
+            self._history.add(key, self.now - age, 0, window)
+        self._history.add(key, self.now, counted, window)
 
     @cached_property
     def _counters(self) -> frozenset[str]:
@@ -143,11 +153,17 @@ class Look:
         return frozenset(COUNTERS[name][0] for name in metrics)
 
     def next_ages(self) -> Iterator[float]:
-        """When a process reaches an age that a rule of it compares with."""
-        for case in self.cases:
-            age = self.sight(case).interval(Metric("age")) if case.rule.ages else None
-            if age and age.known:
+        """When a process reaches an age that decides a rule of it."""
+        for case in (case for case in self.cases if case.rule.ages and _depends_on_age(case.rule, self.sight(case))):
+            age = self.sight(case).interval(Metric("age"))
+            if age.known:
                 yield from (self.now + limit - age.low + _TICK_SECONDS for limit in case.rule.ages if limit >= age.low)
+
+
+def _depends_on_age(rule: Rule, sight: Sight) -> bool:
+    """Whether it would be decided otherwise of an older process; most often something else is false already."""
+    parts = (rule.trigger.fires, rule.trigger.until)
+    return any(part and evaluate(part.condition, Ageless(sight)).truth is None for part in parts)
 
 
 def _truth(trigger: Trigger, sight: Sight, firing: bool) -> Judged:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from fallfromgrace.expression import NOTHING, Growth, Measured, Metric, Sample, Scope, View, Whole
 from fallfromgrace.history import History
@@ -41,6 +41,9 @@ COUNTERS: Mapping[str, tuple[str, float]] = {
 _AT_MOST = {"pmem": "rmem", "umem": "pmem", "swap": "vmem"}
 
 
+_Found = TypeVar("_Found")
+
+
 class Want(NamedTuple):
     """A reading to be made of a process, or of the machine where there is none."""
 
@@ -56,9 +59,12 @@ class Readings:
         self._samples: dict[ProcessId | None, dict[str, float]] = {}
         self._made: set[Want] = set()
         self._ended: set[ProcessId] = set()
+        # What was found out of these readings about several processes, by what it is; gone when more is read.
+        self.memo: dict[object, Any] = {}
 
     def add(self, wants: Iterable[Want], found: Mapping[ProcessId | None, Sample]) -> None:
         """What came of readings; a process that is not among what was found has ended."""
+        self.memo.clear()
         for want in wants:
             self._made.add(want)
             if want.identity is not None and want.identity not in found:
@@ -130,8 +136,10 @@ class Sight:
             return exactly(len(self._living(self._group)))
         if found.name == "children":
             return exactly(len(self._living(self._tree())) - 1)
-        of_each = [self._of(identity, found.name) for identity in self._members(found.scope)]
-        return of_each[0] if found.scope is Scope.OWN else total(of_each)
+        if found.scope is Scope.OWN:
+            return self._of(self._members(found.scope)[0], found.name)
+        members = self._members(found.scope)
+        return self._once(found, lambda: total(self._of(identity, found.name) for identity in members))
 
     def whole(self, whole: Whole) -> Interval:
         """See View."""
@@ -147,7 +155,12 @@ class Sight:
             return self._readings.missing(None, Facet.MACHINE)
         facets = {FACETS[name] for name in needed(metric.name)}
         members = self._members(metric.scope) if facets else ()
-        return NOTHING.union(*(self._readings.missing(each, facet) for each in members for facet in facets))
+        missing = self._readings.missing
+
+        def find() -> frozenset[Want]:
+            return NOTHING.union(*(missing(each, facet) for each in members for facet in facets))
+
+        return find() if metric.scope is Scope.OWN else self._once((metric, "wants"), find)
 
     def always(self, found: Measured) -> frozenset[Want]:
         """The readings that are made whatever the condition comes to: what was not remembered cannot be compared."""
@@ -167,10 +180,21 @@ class Sight:
         if now.known:
             self._history.add((self._subject, growth), self._now, now.low, growth.window)
 
+    def _once(self, what: Metric | tuple[Metric, str], find: Callable[[], _Found]) -> _Found:
+        """What is the same for all who ask: of a group that is everybody whom the monitor covers."""
+        metric = what if isinstance(what, Metric) else what[0]
+        about = (self._subject.monitor, None if metric.scope is Scope.GROUP else self._subject.identity, what)
+        memo = self._readings.memo
+        if about not in memo:
+            memo[about] = find()
+        found: _Found = memo[about]
+        return found
+
     def _members(self, scope: Scope) -> Sequence[ProcessId]:
         if scope is Scope.OWN:
             return (self._subject.identity,) if self._subject.identity else ()
-        return self._living(self._tree() if scope is Scope.TREE else self._group)
+        identities = self._tree() if scope is Scope.TREE else self._group
+        return self._once((Metric("count", scope), "living"), lambda: self._living(identities))
 
     def _living(self, identities: Sequence[ProcessId]) -> list[ProcessId]:
         return [identity for identity in identities if self._readings.lives(identity)]
@@ -189,15 +213,16 @@ class Sight:
         window = self._history.rate_window
         if sample.get("age", inf) < window:  # it had used nothing when it was not there yet
             return exactly(factor * sample[counter] / window)
-        change = self._history.change((identity, counter), self._now, sample[counter])
-        return exactly(factor * change[0] / change[1]) if change else UNKNOWN
+        change = self._history.change((identity, counter), self._now, sample[counter], 1.5 * self._history.interval)
+        return exactly(factor * max(0, change[0]) / change[1]) if change else UNKNOWN
 
     def _counted(self, name: str) -> Callable[[ProcessId], bool]:
         return lambda identity: COUNTERS[name][0] in self._readings.sample(identity)
 
     def _growth(self, growth: Growth) -> Interval:
         now = self.interval(growth.metric)
-        change = self._history.change((self._subject, growth), self._now, 0) if now != UNKNOWN else None
+        key = self._subject, growth
+        change = self._history.change(key, self._now, 0, growth.window / 2) if now != UNKNOWN else None
         return ARITHMETIC["+"](now, exactly(change[0])) if change else UNKNOWN
 
 
@@ -208,6 +233,25 @@ def needed(name: str) -> tuple[str, ...]:
     if name in _AT_MOST:
         return name, *needed(_AT_MOST[name])
     return (name,) if name in FACETS else ()
+
+
+class Ageless:
+    """What is seen by somebody who cannot tell a process's age: what they know does not depend on it."""
+
+    def __init__(self, sight: View) -> None:
+        self._sight = sight
+
+    def interval(self, found: Measured) -> Interval:
+        """See View."""
+        return UNKNOWN if found == Metric("age") else self._sight.interval(found)
+
+    def whole(self, whole: Whole) -> Interval:
+        """See View."""
+        return self._sight.whole(whole)
+
+    def wants(self, found: Measured | Whole) -> frozenset[Want]:
+        """See View."""
+        return NOTHING
 
 
 class Again:

@@ -27,6 +27,7 @@ class Reporter:
         if verdict.kind is not Kind.FIRE:
             one = verdict.item if verdict.kind not in (Kind.PROTECTED, Kind.SPARED) else None
             what = f"{one.key} waits" if one else verdict.kind.value
+            what += verdict.reason if verdict.kind in (Kind.UNKNOWN, Kind.EARLY) else ""  # each metric once
             if self._is_news(verdict, what, verdict.reason):
                 self._log.write(*verdict_line(verdict))
 

@@ -154,10 +154,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An action of a rule. `key` names it within its monitor, whatever the trigger: limits outlive a new threshold."""
+    """An action of a rule.
+
+    `key` names it within its monitor, whatever the trigger: limits outlive a new threshold. `own` names it within its
+    rule: what a rule has done outlives changes of other rules.
+    """
 
     action: Action
     key: str
+    own: str
 
 
 class Rung(NamedTuple):
@@ -198,6 +203,12 @@ class Rule:
             ("ages", tuple(self.trigger.ages)),
         ):
             object.__setattr__(self, name, value)
+
+    @property
+    def ladder(self) -> tuple[object, ...]:
+        """All that it does and when, to be compared with what another configuration says."""
+        rungs = tuple((rung.after, tuple(item.own for item in rung.items)) for rung in self.rungs)
+        return rungs, tuple(item.own for item in self.recovered)
 
     @property
     def items(self) -> Iterator[Item]:
@@ -300,9 +311,9 @@ def make_rules(written: Iterable[tuple[str, Trigger, Iterable[Step]]]) -> tuple[
 
 
 def _rule(text: str, trigger: Trigger, steps: Iterable[Step], seen: Counter[str]) -> Rule:
-    rungs, recovered = [Rung(0.0, ())], []
+    rungs, recovered, own = [Rung(0.0, ())], [], Counter[str]()
     for step in steps:
-        item = _item(step.action, seen)
+        item = Item(step.action, _numbered(step.action, seen), _numbered(step.action, own))
         if step.recovered:
             recovered.append(item)
         elif step.after is not None:
@@ -312,7 +323,7 @@ def _rule(text: str, trigger: Trigger, steps: Iterable[Step], seen: Counter[str]
     return Rule(text, trigger, tuple(rungs), tuple(recovered))
 
 
-def _item(action: Action, seen: Counter[str]) -> Item:
+def _numbered(action: Action, seen: Counter[str]) -> str:
     text = str(action)
     seen[text] += 1
-    return Item(action, text if seen[text] == 1 else f"{text} #{seen[text]}")
+    return text if seen[text] == 1 else f"{text} #{seen[text]}"

@@ -74,6 +74,8 @@ class PsutilSource:
             image = _read_image(pid)
             if image is None:
                 return None
+            if known and known.image != image:
+                self._rollups.drop(identity)  # what it ran before held what it said
             known = _Known(image, stat.comm, stat.arguments, known.first_seen if known else now, now)
         self._known[identity] = known
         return Process(identity, stat.ppid, stat.pgid, stat.state, known.image)
@@ -204,6 +206,10 @@ class Rollups:
         sample = {"pmem": rollup.pss, "umem": rollup.uss, "swap": rollup.swap} if rollup else {}
         self._kept[identity] = _Rolled(sample, now, self._clock() - began)
         return sample
+
+    def drop(self, identity: ProcessId) -> None:
+        """Forget what was said of a process that runs something else now."""
+        self._kept.pop(identity, None)
 
     def forget(self, table: ProcessTable) -> None:
         """Forget what was said of processes that have ended."""

@@ -34,8 +34,8 @@ def _one_of_each_owner(descents: Sequence[Descent]) -> tuple[Descent, ...]:
 
 def _chosen(item: Item, case: Case, instance: Instance, look: Look) -> Iterator[Descent]:
     """The largest that may be touched, and those that are larger; once it was chosen it stays so."""
-    if item.action.limit is None and item.key in instance.owed:
-        yield from (each for each in case.covered.descents if each.process.id in instance.owed[item.key])
+    if item.action.limit is None and item.own in instance.owed:
+        yield from (each for each in case.covered.descents if each.process.id in instance.owed[item.own])
         return
     for descent in sorted(_living(case, look), key=lambda each: -_size(each, look)):
         yield descent

@@ -125,6 +125,7 @@ class Reread(NamedTuple):
     root: Process | None
     subject: Process | None
     sample: Sample
+    below: bool = True  # whether every parent up to the root is still one
 
 
 def refutation(verdict: Verdict, now: Reread) -> str:
@@ -133,7 +134,7 @@ def refutation(verdict: Verdict, now: Reread) -> str:
     assert target
     if now.root is None or now.root.id != target.root.id:
         return "what it was found by has ended"
-    if target.depth and now.target.ppid != target.process.ppid:
+    if target.depth and (now.target.ppid != target.process.ppid or not now.below):
         return "it is no longer a child of what it was found below"
     if not verdict.monitor.selects(now.root.image):
         return "what it was found by runs something else now"

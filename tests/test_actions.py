@@ -520,3 +520,19 @@ def test_a_full_queue_is_a_failure_that_says_so(monkeypatch):
         monkeypatch.setattr(edge.spawner, "start", full)
         outcome = edge.perform(about(hog, "exec x"))
         assert (outcome.result, outcome.detail) == (Result.FAILED, "256 commands are waiting already")
+
+
+@pytest.mark.parametrize(
+    ("middle", "result"),
+    [
+        (process(60, "middle", ppid=50), Result.SENT),
+        (process(60, "middle", ppid=1), Result.REFUTED),  # nobody's child by now, and what is below it with it
+        (None, Result.REFUTED),
+    ],
+)
+def test_every_parent_up_to_what_a_descendant_was_found_by_is_asked_again(middle, result):
+    root, grandchild = process(50, "hog"), process(100, "x", ppid=60)
+    family = Family(*(each for each in (root, middle, grandchild) if each))
+    with pins() as sent:
+        outcome = performer(family).perform(verdict(process=grandchild, root=root, depth=2))
+    assert (outcome.result, bool(sent)) == (result, result is Result.SENT)

@@ -24,7 +24,7 @@ def watched(times, window=600.0, interval=10.0):
     ],
 )
 def test_a_change_is_known_when_something_was_watched_for_its_window(times, now, change):
-    found = watched(times).change(KEY, now, 2 * (now - 600))
+    found = watched(times).change(KEY, now, 2 * (now - 600), 15.0)
     assert found == pytest.approx(change) if change else found is None
 
 
@@ -33,8 +33,8 @@ def test_looks_that_come_a_little_early_or_late_do_not_matter():
     at = [0.0, 10.003, 19.998, 30.1]
     for now in at[:-1]:
         history.add(KEY, now, now, history.rate_window)
-    assert history.change(KEY, at[-1], at[-1]) == pytest.approx((10.102, 10.102))
-    assert history.change(KEY, 19.998, 19.998) == pytest.approx((9.995, 9.995))
+    assert history.change(KEY, at[-1], at[-1], 15.0) == pytest.approx((10.102, 10.102))
+    assert history.change(KEY, 19.998, 19.998, 15.0) == pytest.approx((9.995, 9.995))
 
 
 def test_a_series_keeps_a_bounded_count_of_numbers_over_any_window():
@@ -52,7 +52,7 @@ def test_rates_are_taken_over_the_interval_and_over_a_second_at_least():
 def test_with_another_window_a_series_begins_anew():
     history = watched(range(0, 700, 10))
     history.add(KEY, 700, 5, 60.0)
-    assert history.change(KEY, 701, 5) is None
+    assert history.change(KEY, 701, 5, 15.0) is None
 
 
 def test_what_is_gone_is_forgotten():

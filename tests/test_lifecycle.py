@@ -21,7 +21,7 @@ def rule(trigger, *actions):
 
 
 def item(text):
-    return Item(parse_action(text).action, text)
+    return Item(parse_action(text).action, text, text)
 
 
 def owing(**owed):
@@ -88,11 +88,12 @@ def test_what_fires_does_nothing_while_what_decides_is_unknown(trigger, truth, k
     assert lifecycle.climb(after, watched, 10).rung == (1 if known else 0)
 
 
-def test_a_rule_that_begins_while_its_until_is_unknown_waits_until_that_is_known():
-    watched = rule("rmem > 1 until swap < 1", "term")
+def test_a_rule_whose_until_is_unknown_does_not_begin_to_fire_before_that_is_known_and_skips_no_rung_then():
+    watched = rule("rmem > 1 until swap < 1", "term", "after 30s kill")
     first = advance(Instance(), watched.trigger, Truth(True, None), 0)
-    assert (first.firing, lifecycle.due_items(first, watched)) == (True, ())
-    assert lifecycle.due_items(advance(first, watched.trigger, Truth(True, False), 1), watched)
+    assert first.phase is Phase.PENDING
+    known = lifecycle.climb(advance(first, watched.trigger, Truth(True, False), 60), watched, 60)
+    assert [str(each.action) for each in lifecycle.due_items(known, watched)] == ["term"]
 
 
 def test_rungs_are_climbed_one_at_a_time_each_after_the_one_before_was_reached():
@@ -157,6 +158,9 @@ def test_what_is_done_once_is_owed_to_those_it_was_begun_for_until_it_reached_th
     assert begun.owed == {"term": {HOG, OTHER}}
     newcomer = ProcessId(300, 3)
     assert lifecycle.begun(begun, term, {HOG, newcomer}).owed == {"term": {HOG}}
+    nobody = lifecycle.begun(Instance(Phase.FIRING), term, ())
+    assert nobody.owed == {}  # it is begun with who comes later
+    assert lifecycle.not_begun(begun, term).owed == {}
     done = lifecycle.delivered(begun, term, HOG)
     assert [due_at(term, done, who, None, None, stopped=False) for who in (HOG, OTHER, newcomer)] == [inf, -inf, inf]
 

@@ -101,11 +101,20 @@ def test_the_next_look_is_exactly_when_something_is_over(actions, story, looks):
 
 
 def test_the_next_look_is_when_a_process_comes_of_an_age_that_a_rule_asks_for():
-    assert next_looks({"age > 1h": "term"}, [(0, 1)], age=3596.0) == [pytest.approx(4.01)]
+    assert next_looks({"age > 1h": "term"}, [(0, 1)], age=3596.0) == [4.25]
     assert next_looks({"not age < 1h": "term"}, [(0, 1)], age=3601.0) == [10]
     life = Life(monitor({"age > 1h": "term"}), interval=10)
     life.look(0, (HOG, {"age": 3596.0}))
-    assert life.look(4.01, (HOG, {"age": 3600.01})) == [(100, "term")]
+    assert life.look(4.25, (HOG, {"age": 3600.25})) == [(100, "term")]
+    assert next_looks({"age > 1h and rmem > 500m": "term"}, [(0, 1)], age=3596.0) == [10]
+
+
+def test_many_who_come_of_age_one_after_the_other_cost_few_looks():
+    life, now, looks = Life(monitor({"age > 1m": "log x"}), interval=10), 40.0, 0
+    while now < 61:
+        life.look(now, *((process(pid), {"age": now - pid * 0.001}) for pid in range(100, 1000)))
+        now, looks = life.next_look, looks + 1
+    assert looks < 10
 
 
 # --- stop ---
@@ -133,6 +142,57 @@ def test_who_was_told_to_end_by_a_rule_that_fires_is_not_stopped_by_another_whoe
     assert sorted(life.look(0, (HOG, 600), (kid, 5))) == [(100, "term tree"), (101, "term tree")]
     assert life.look(10, (HOG, 600), (kid, 5)) == []
     assert life.look(20, (HOG, 400), (kid, 5)) == [(101, "stop @ 1m")]
+
+
+def test_a_stop_that_is_not_sent_stands_in_the_way_of_no_weaker_signal():
+    life = Life(monitor({"rmem > 100m": "term", "rmem > 101m": "stop @ 10m", "rmem > 102m": "usr1 @ 1m"}))
+    assert [life.look(now, (HOG, 200)) for now in (0, 1)] == [[(100, "term")], [(100, "usr1 @ 1m")]]
+
+
+# --- once is once ---
+
+
+def test_what_could_not_be_done_because_it_was_protected_at_first_is_done_when_it_no_longer_is():
+    life = Life(monitor({"rmem > 100m": "term"}))
+    own_group = [HOG.pgid]
+    assert [v.kind for v in life.sweep(0, [(HOG, 200)], own_group)] == [Kind.PROTECTED]
+    assert life.look(10, (HOG, 200)) == [(100, "term")]
+    assert life.look(20, (HOG, 200)) == []
+
+
+def test_what_was_begun_with_nobody_is_done_for_who_comes_first():
+    life = Life(monitor({"system.available < 5g": "term largest"}), machine={"available": 1, "memory": 8})
+    assert [life.look(0), life.look(10, (HOG, 200)), life.look(20, (HOG, 200))] == [[], [(100, "term largest")], []]
+
+
+def test_three_who_fire_together_tell_each_of_their_group_once():
+    life = Life(monitor({"rmem > 100m": "term group"}))
+    crowd = [(process(pid), 200) for pid in (100, 200, 300)]
+    assert sorted(pid for pid, _ in life.look(0, *crowd)) == [100, 200, 300]
+    assert life.look(10, *crowd) == []
+
+
+def test_a_rule_that_was_refuted_before_it_ever_acted_has_not_begun_to_fire():
+    life = Life(monitor({"rmem > 100m for 10s until rmem < 50m": "term"}))
+    assert life.look(0, (HOG, 200)) == []
+    assert life.look(10, (HOG, 200), result=Result.REFUTED) == [(100, "term")]
+    assert [life.look(now, (HOG, mib)) for now, mib in [(20, 90), (30, 200), (40, 200)]] == [[], [], [(100, "term")]]
+
+
+def test_when_the_largest_ends_before_its_signal_the_next_largest_is_taken():
+    life = Life(monitor({"group.rmem > 100m": "term largest"}))
+    crowd = [(HOG, 200), (process(200), 150)]
+    assert life.look(0, *crowd, result=Result.GONE) == [(100, "term largest")]
+    assert life.look(1, *crowd[1:]) == [(200, "term largest")]
+    assert life.look(2, *crowd[1:]) == []
+
+
+def test_a_recovery_whose_only_target_is_protected_is_over():
+    life = Life(monitor({"rmem > 100m": ["log x", "recovered hup"]}))
+    pid_1 = process(1, "hog")
+    life.look(0, (pid_1, 200))
+    assert [v.kind for v in life.sweep(10, [(pid_1, 1)])] == [Kind.PROTECTED]
+    assert life.sweep(20, [(pid_1, 1)]) == []
 
 
 # --- who comes and goes ---
@@ -271,6 +331,30 @@ def test_with_other_actions_a_rule_that_fires_is_on_its_first_rung_again_and_doe
     assert looks == [[(100, "log a")], [(100, "log b")], [(100, "log new")], [(100, "term")]]
 
 
+def test_other_rules_with_the_same_action_may_go_without_a_second_term():
+    ladder = {"rmem > 100m": ["term", "after 30s kill"]}
+    life = Life(monitor({"rmem > 9g": "term", **ladder}))
+    looks = [life.look(0, (HOG, 200))]
+    life.reload(26, monitor(ladder))
+    looks += [life.look(now, (HOG, 200)) for now in (26, 30)]
+    assert looks == [[(100, "term")], [], [(100, "kill")]]
+
+
+def test_a_rule_that_is_no_longer_only_observed_does_what_it_had_only_said():
+    life = Life(monitor({"rmem > 100m": ["term", "exec @ 1h x"]}, observe=True))
+    assert len(life.look(0, (HOG, 200), result=Result.DRY_RUN)) == 2
+    life.reload(10, monitor({"rmem > 100m": ["term", "exec @ 1h x"]}))
+    assert life.look(10, (HOG, 200)) == [(100, "exec @ 1h x"), (100, "term")]
+
+
+def test_a_recovery_that_is_written_later_is_not_of_what_fired_long_ago():
+    life = Life(monitor({"rmem > 100m": "log x"}))
+    assert [life.look(now, (HOG, mib)) for now, mib in [(0, 200), (10, 1)]] == [[(100, "log x")], []]
+    assert life.engine._instances == {}
+    life.reload(20, monitor({"rmem > 100m": ["log x", "recovered log fine"]}))
+    assert life.look(30, (HOG, 1)) == []
+
+
 def test_a_pending_rule_keeps_its_time_over_a_reload():
     life = Life(monitor({"rmem > 500m for 1m": "term"}))
     life.look(0, (HOG, 700))
@@ -324,6 +408,42 @@ def test_a_sum_with_a_part_that_cannot_be_read_fires_when_the_rest_is_enough():
     kid = (KID, {})
     assert life.look(0, (HOG, 400), kid) == []
     assert life.look(10, (HOG, 600), kid) == [(100, "log x")]
+
+
+def test_what_is_unknown_is_named_one_by_one_also_where_it_is_the_until():
+    life = Life(monitor({"rmem > 100m until fds < 5 and threads > 3": "term"}))
+    assert kinds(life, 0, (HOG, 200)) == [
+        (Kind.UNKNOWN, "fds cannot be read"), (Kind.UNKNOWN, "threads cannot be read")
+    ]  # fmt: skip
+
+
+# --- rates and growth ---
+
+
+def test_the_rate_of_a_process_is_known_without_a_gap_from_its_birth():
+    life, told = Life(monitor({"cpu > 90% for 30s": "log x"}), interval=10), []
+    for now in (9.5, 11.5, 19, 29, 39, 49):
+        [(kind, _)] = kinds(life, now, (HOG, {"cputime": now, "age": now})) or [("done", "")]
+        told.append(kind)
+    assert Kind.EARLY not in told
+    assert told[-1] is Kind.FIRE
+
+
+def test_a_counter_that_goes_backwards_is_no_rate_below_zero_and_breaks_nothing():
+    life = Life(monitor({"tree.read / tree.write > 2": "log a", "rmem > 100m": "log b"}), interval=10)
+    kid = process(101, "kid", ppid=100)
+    for now, written in [(0, 100 * MIB), (10, 0)]:
+        sample = {"rmem": 200 * MIB, "age": 1e5, "read_bytes": now * MIB, "write_bytes": written}
+        done = life.look(now, (HOG, sample), (kid, sample))
+        assert ((100, "log b") in done) is (now == 0)
+
+
+def test_growth_over_less_than_the_interval_is_looked_at_when_its_window_is_over():
+    life = Life(monitor({"growth(rmem, 3s) > 50m": "log x"}), interval=10)
+    assert life.look(0, (HOG, 100)) == []
+    assert life.next_look == 3
+    assert life.look(3, (HOG, 140)) == []
+    assert life.look(6, (HOG, 200)) == [(100, "log x")]
 
 
 # --- cheap before dear ---

@@ -369,6 +369,19 @@ def test_a_command_line_that_was_read_in_the_middle_of_an_exec_is_read_again_at_
     assert [each.image.cmdline for each in looked.look(11)] == ["other"]
 
 
+def test_what_a_process_held_before_an_exec_is_not_told_of_it_afterwards(monkeypatch):
+    counted, looked, reads = CountedReads(monkeypatch), PsutilSource(), []
+    monkeypatch.setattr(source.procfs, "read_rollup", lambda _: reads.append(1) or procfs.Rollup(3, 2, 1))
+    [hog] = looked.look(0)
+    for now in (0, 0.2):
+        assert looked.measure([Want(hog.id, Facet.ROLLUP)], now)[hog.id]["pmem"] == 3
+    assert len(reads) == 1
+    counted.stat, counted.cmdline = counted.stat._replace(arguments=2), "other"
+    looked.look(0.4)
+    looked.measure([Want(hog.id, Facet.ROLLUP)], 0.4)
+    assert len(reads) == 2
+
+
 def test_an_exec_is_noticed_at_the_next_look():
     looked, became = PsutilSource(), marker()
     shell = subprocess.Popen(["/bin/sh", "-c", f"read go; exec sleep 60 # {became}"], stdin=subprocess.PIPE)
