@@ -20,6 +20,9 @@ $(VENV)/ready: setup.py pyproject.toml $(CONSTRAINTS)
 		{ echo "Python's venv is missing; as root: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
+	@# The oldest PyYAML is built by what there was at its time only.
+	$(if $(CONSTRAINTS),$(BIN)/pip install --quiet 'setuptools<65' wheel 'cython<3')
+	$(if $(CONSTRAINTS),$(BIN)/pip install --quiet --no-build-isolation --requirement $(CONSTRAINTS))
 	@# setuptools writes a screenful about what is well: shown only if something is not.
 	@echo "$(BIN)/pip install --editable '.[test,lint]' $(CONSTRAINTS)"
 	@$(BIN)/pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) --editable '.[test,lint]' \
