@@ -252,7 +252,7 @@ class _Context(NamedTuple):
     def _no_factor(step: Step) -> str:
         for side in (step.left, step.right):
             if isinstance(side, Literal) and _fits(side.text, Dimension.PERCENT):
-                number = units.format_number(units.parse_percentage(side.text) / 100)
+                number = units.format_number(_hundredth(side.text))
                 return f"'*' takes a plain number on one side; write {number} for {side.text}"
         return "'*' takes a plain number on one side, such as 2 * 500m"
 
@@ -285,7 +285,7 @@ class _Context(NamedTuple):
         if _ZERO.fullmatch(text) or (self.dimension is Dimension.DURATION and _NO_TIME.fullmatch(text)):
             return 0
         if self.dimension is Dimension.RATIO:
-            return units.parse_percentage(text) / 100 if text.endswith("%") else self._plain(text)
+            return _hundredth(text) if text.endswith("%") else self._plain(text)
         if self.dimension in (Dimension.COUNT, Dimension.LOAD):
             return self._plain(text)
         if _PLAIN.fullmatch(text) and self.dimension is not Dimension.SIZE:
@@ -336,6 +336,11 @@ class _Context(NamedTuple):
         return f"{words}; write one such as {_EXAMPLES[self.dimension]}"
 
 
+def _hundredth(text: str) -> float:
+    """0.007 of `0.7%`, and not 0.006999999999999999. ValueError if it is no percentage."""
+    return float(Decimal(str(units.parse_percentage(text))) / 100)
+
+
 def _is_size(text: str) -> bool:
     return _fits(text, Dimension.SIZE)
 
@@ -360,7 +365,8 @@ _FOLDED: Mapping[str, Callable[[Decimal, Decimal], Decimal]] = {
 }
 _WHOLE_NUMBERS = (Dimension.SIZE, Dimension.RATE)
 # What lies outside is no one's number, and would not read back from its text.
-_SMALLEST, _LARGEST = Decimal("1e-6"), Decimal(1 << 61)
+_SMALLEST = Decimal("1e-6")
+_LARGEST = {**dict.fromkeys(_WHOLE_NUMBERS, Decimal(1 << 61)), Dimension.DURATION: units.LONGEST}
 
 
 def _calculated(left: Operand, operator: str, right: Operand, dimension: Dimension, span: Span) -> Operand:
@@ -370,7 +376,6 @@ def _calculated(left: Operand, operator: str, right: Operand, dimension: Dimensi
     value = _FOLDED[operator](Decimal(str(left.value)), Decimal(str(right.value)))
     if dimension in _WHOLE_NUMBERS or value == value.to_integral_value():
         value = value.to_integral_value(ROUND_HALF_UP)
-    largest = units.LONGEST if dimension is Dimension.DURATION else _LARGEST
-    if value and not _SMALLEST <= abs(value) <= largest:
+    if value and not _SMALLEST <= abs(value) <= _LARGEST.get(dimension, units.LARGEST_NUMBER):
         raise _error("this comes to more than anything has, or to next to nothing", span)
     return Quantity(int(value) if value == value.to_integral_value() else float(value), dimension)

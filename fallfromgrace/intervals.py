@@ -36,25 +36,29 @@ def total(parts: Iterable[Interval]) -> Interval:
     return Interval(low, high)
 
 
+def _between(*ends: float) -> Interval:
+    """The interval of these; of what is beyond all numbers nothing is known."""
+    low, high = min(ends), max(ends)
+    return Interval(low, high) if low < inf and high > -inf else UNKNOWN
+
+
 def _product(a: float, b: float) -> float:
     return a * b if a and b else 0  # nothing of something without bounds is nothing
 
 
 def _multiplied(a: Interval, b: Interval) -> Interval:
-    corners = [_product(x, y) for x in a for y in b]
-    return Interval(min(corners), max(corners))
+    return _between(*(_product(x, y) for x in a for y in b))
 
 
 def _divided(a: Interval, b: Interval) -> Interval:
     if b.low <= 0 <= b.high:  # a part of nothing is no number
         return UNKNOWN
-    corners = [0 if isinf(y) else x / y for x in a for y in b]
-    return Interval(min(corners), max(corners))
+    return _between(*(0 if isinf(y) else x / y for x in a for y in b))
 
 
 ARITHMETIC: Mapping[str, Callable[[Interval, Interval], Interval]] = {
-    "+": lambda a, b: Interval(a.low + b.low, a.high + b.high),
-    "-": lambda a, b: Interval(a.low - b.high, a.high - b.low),
+    "+": lambda a, b: _between(a.low + b.low, a.high + b.high),
+    "-": lambda a, b: _between(a.low - b.high, a.high - b.low),
     "*": _multiplied,
     "/": _divided,
 }

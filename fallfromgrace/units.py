@@ -32,6 +32,10 @@ _DURATION_FACTORS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # A century: longer than any machine runs, and far below where a float of seconds loses its fractions.
 LONGEST = Decimal(100 * 366 * 86400)
 _LARGEST = 1 << 62
+# A number is large enough for anything and, many times multiplied, still far from where a float ends. The least
+# percentage can be written as a ratio.
+LARGEST_NUMBER = 10**12
+_LEAST_NUMBER, _LEAST_PERCENTAGE = 1e-11, 1e-9
 _MOST_CHARACTERS = 40
 _TOO_LONG = f"this number is too long; {_MOST_CHARACTERS} digits are enough for anything"
 
@@ -78,7 +82,15 @@ def parse_number(text: str) -> float:
         raise ValueError(f"'{text}' is not a number; write one such as 4 or 2.5")
     if len(text) > _MOST_CHARACTERS + 2:  # the longest percentage can be written as a ratio
         raise ValueError(_TOO_LONG)
-    return float(text) if "." in text else int(text)
+    return _of_use(text, float(text) if "." in text else int(text), _LEAST_NUMBER)
+
+
+def _of_use(text: str, number: float, least: float) -> float:
+    if number > LARGEST_NUMBER:
+        raise ValueError(f"'{text}' is a larger number than anything has")
+    if 0 < number < least:
+        raise ValueError(f"'{text}' is next to nothing; write 0")
+    return number
 
 
 def parse_percentage(text: str) -> float:
@@ -88,7 +100,7 @@ def parse_percentage(text: str) -> float:
         raise ValueError(f"'{text}' is not a percentage; write one such as 25%")
     if len(number) > _MOST_CHARACTERS:
         raise ValueError(_TOO_LONG)
-    return parse_number(number)
+    return _of_use(text, parse_number(number), _LEAST_PERCENTAGE)
 
 
 def format_number(number: float) -> str:

@@ -109,6 +109,7 @@ def test_a_number_means_what_it_is_compared_with(word, meaning):
         ("growth(system.available, 1m) < -1g", size(-GIB)),
         ("rmem / vmem > 0.5", ratio(0.5)),
         ("rmem / vmem > 50%", ratio(0.5)),
+        ("rmem / vmem > 0.7%", ratio(0.007)),
         ("cpu / 50% > 2", ratio(2)),
     ],
 )
@@ -273,6 +274,8 @@ UNREADABLE = [
     ("read > «5s/s»", "'5s' is not a size; write a number with k, m, g or t, such as 500m"),
     ("cpu > «1e5%»", "'1e5%' is not a percentage; write one such as 25%"),
     ("cpu > «\u0665»", "'\u0665' is not a percentage; write one such as 25%"),
+    ("rmem * «9999999999999» > 1", "'9999999999999' is a larger number than anything has"),
+    ("rmem > «0.0000000001%»", "'0.0000000001%' is next to nothing; write 0"),
     ("threads > «5x»", "'5x' is not a number; write one such as 4 or 2.5"),
 ]
 WHOLES = [
@@ -314,7 +317,8 @@ CALCULATED = [
         "«5% / (rmem / vmem)» > 2",
         "5% is a percentage and rmem / vmem is a ratio; '/' takes a plain number on its right, or divides like by like",
     ),
-    ("rmem > «1t * 99999999999999999999»", "this comes to more than anything has, or to next to nothing"),
+    ("rmem > «1t * 999999999999»", "this comes to more than anything has, or to next to nothing"),
+    ("rmem * «(1000000 * 1000001)» > 1g", "this comes to more than anything has, or to next to nothing"),
     ("threads > «0.001 * 0.0001»", "this comes to more than anything has, or to next to nothing"),
     ("age > «99999d» * 2", "'99999d' is longer than any machine runs"),
     ("age > «9999d * 9»", "this comes to more than anything has, or to next to nothing"),

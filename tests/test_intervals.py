@@ -59,6 +59,11 @@ def test_a_part_that_is_not_known_leaves_the_readable_part_of_a_sum(parts, sum_)
         ((10, 20), "/", (-1, 4), UNKNOWN),
         ((0, 0), "/", (0, 0), UNKNOWN),
         ((10, 20), "/", UNKNOWN, UNKNOWN),
+        ((1e300, 1e300), "*", (1e300, 1e300), UNKNOWN),  # beyond all numbers
+        ((1, 1e300), "*", (1e300, 1e300), (1e300, inf)),
+        ((-1e300, -1e300), "/", (1e-300, 1e-300), UNKNOWN),
+        ((1e308, 1e308), "+", (1e308, 1e308), UNKNOWN),
+        ((-1e308, -1e308), "-", (1e308, 1e308), UNKNOWN),
     ],
 )
 def test_calculating_with_what_is_known(left, operator, right, result):
