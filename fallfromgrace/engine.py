@@ -316,7 +316,10 @@ def _unknown(case: Case, look: Look) -> Iterator[tuple[Kind, str]]:
     trigger, sight, truth = case.rule.trigger, look.sight(case), look.truth(case)
     asked = [trigger.condition] if truth.holds is None else []
     asked += [trigger.until.condition] if trigger.until and truth.until is None else []
-    for found in (each for condition in asked for each in undecided(condition, sight)):
+    missing = [each for condition in asked for each in undecided(condition, sight)]
+    if not missing:
+        yield Kind.UNKNOWN, "what it calculates is not known: it divides by nothing, or the machine cannot be read"
+    for found in missing:
         if sight.early(found):
             yield Kind.EARLY, f"{found} was not watched for long enough, or is stopped"
         else:

@@ -417,6 +417,12 @@ def test_what_is_unknown_is_named_one_by_one_also_where_it_is_the_until():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("trigger", ["rmem / swap > 2", "rmem > 25%"])
+def test_what_cannot_be_calculated_though_all_of_the_process_was_read_is_told(trigger):
+    [(kind, reason)] = kinds(Life(monitor({trigger: "term"})), 0, (HOG, {"rmem": 5, "vmem": 5, "swap": 0}))
+    assert (kind, "is not known" in reason) == (Kind.UNKNOWN, True)
+
+
 # --- rates and growth ---
 
 
