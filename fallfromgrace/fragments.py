@@ -44,6 +44,11 @@ class Text:
         first, last = (offsets[min(each, len(self.value))] for each in (start, end))
         return replace(self.place, column=self.place.column + first, width=max(1, last - first))
 
+    def spot(self, pattern: str) -> Place:
+        """Where in the value a regex finds something, whatever the case; the whole where it does not."""
+        found = re.search(pattern, self.value, re.IGNORECASE)
+        return self.part(*found.span()) if found else self.place
+
     def _offsets(self) -> list[int]:
         """Where in `raw` each character of the value, and its end, are; of another length where they are not."""
         if self.raw == self.value:

@@ -156,13 +156,7 @@ def _shared_pages(rule: WrittenRule) -> Iterator[Problem]:
     for name in {str(each) for each in metrics if each.name == "rmem" and each.scope in (Scope.TREE, Scope.GROUP)}:
         better = name.replace("rmem", "pmem")
         text = f"{name} counts memory that processes share once for each of them; {better} divides it among them"
-        yield _spot(rule.text, rf"\b{re.escape(name)}\b").problem(text)
-
-
-def _spot(text: Text, pattern: str) -> Place:
-    """Where in a text something stands."""
-    found = re.search(pattern, text.value, re.IGNORECASE)
-    return text.part(*found.span()) if found else text.place
+        yield rule.text.spot(rf"\b{re.escape(name)}\b").problem(text)
 
 
 def _clashes(rule: WrittenRule) -> Iterator[Problem]:
@@ -171,7 +165,7 @@ def _clashes(rule: WrittenRule) -> Iterator[Problem]:
         example = f", as with {clash.example}" if clash.example else ""
         text = f"'{clash.part}' can be true while the condition is{example}, and then the rule does not fire"
         cure = "write an until that is false wherever the condition is true"
-        yield _spot(rule.text, r"\buntil\b.*").problem(f"{text}; {cure}")
+        yield rule.text.spot(r"\buntil\b.*").problem(f"{text}; {cure}")
 
 
 def _commands(rule: WrittenRule) -> Iterator[Problem]:

@@ -28,7 +28,6 @@ from fallfromgrace.rules import (
     User,
     make_rules,
 )
-from fallfromgrace.textfile import Place
 
 # How to write each, for those who wrote nothing or something else.
 SELECTORS = {
@@ -185,18 +184,12 @@ def _report_misplaced(trigger: Trigger, steps: tuple[tuple[Text, Step], ...], re
         action = step.action
         if isinstance(action, (Signal, Adjust)) and action.target is Target.TREE:
             cure = "so there is no tree; write group or largest"
-            report(_spot(text, r"\btree\b").problem(f"'{trigger}' is about no single process, {cure}"))
+            report(text.spot(r"\btree\b").problem(f"'{trigger}' is about no single process, {cure}"))
         elif isinstance(action, (Notify, Log)):
             for found in VARIABLE.finditer(text.value):
                 if (found["bare"] or found["braced"]) in PROCESS_VARIABLES:
                     cure = f"so there is no {found[0]}; leave it out"
                     report(text.part(*found.span()).problem(f"'{trigger}' is about no single process, {cure}"))
-
-
-def _spot(text: Text, pattern: str) -> Place:
-    """Where in a text something stands."""
-    found = re.search(pattern, text.value, re.IGNORECASE)
-    return text.part(*found.span()) if found else text.place
 
 
 def _steps(trigger: Text, node: Node | None, report: Report) -> Iterator[tuple[Text, Step]]:
