@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from typing import NamedTuple
 
 from fallfromgrace.adjusting import adjust
@@ -14,6 +13,7 @@ from fallfromgrace.expression import Sample, value_and_limit
 from fallfromgrace.logs import Log, fields
 from fallfromgrace.notify import Message, Notifier
 from fallfromgrace.readings import Again
+from fallfromgrace.records import replace
 from fallfromgrace.rules import TERMINATING, VARIABLES, Adjust, Exec, Notify, Signal
 from fallfromgrace.rules import Log as LogAction
 from fallfromgrace.signalling import Pin, pinned

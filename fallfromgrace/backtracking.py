@@ -15,11 +15,12 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import reduce
 from itertools import islice
 from types import FrameType
 from typing import Any, NamedTuple
+
+from fallfromgrace.records import dataclass
 
 LONGEST = 8192
 # How long a pump may be. Steps are small where time may double with each character, and no larger than twofold later:

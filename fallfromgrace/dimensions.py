@@ -366,7 +366,7 @@ _FOLDED: Mapping[str, Callable[[Decimal, Decimal], Decimal]] = {
 _WHOLE_NUMBERS = (Dimension.SIZE, Dimension.RATE)
 # What lies outside is no one's number, and would not read back from its text.
 _SMALLEST = Decimal("1e-6")
-_LARGEST = {**dict.fromkeys(_WHOLE_NUMBERS, Decimal(1 << 61)), Dimension.DURATION: units.LONGEST}
+_LARGEST = {**dict.fromkeys(_WHOLE_NUMBERS, Decimal(1 << 61)), Dimension.DURATION: Decimal(units.LONGEST)}
 
 
 def _calculated(left: Operand, operator: str, right: Operand, dimension: Dimension, span: Span) -> Operand:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from fallfromgrace.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,6 +55,8 @@ class RuleSyntaxError(Exception):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the nearest known word, or nothing."""
+    import difflib  # a running daemon guesses nothing
+
     by_letters = {each.lower(): each for each in known}
     near = difflib.get_close_matches(word.lower(), list(by_letters), n=1)
     return f"; did you mean '{by_letters[near[0]]}'?" if near else ""

@@ -40,10 +40,18 @@ class NotPermitted(Failure):
     status = NOPERM
 
 
+class Fault(Failure):
+    """A fault of ours; the message is all that there is to report."""
+
+    status = SOFTWARE
+
+
 def explain(error: BaseException) -> tuple[int, str]:
     """The exit status for an exception, and the lines for stderr."""
     from fallfromgrace.errors import ConfigError  # what ends well does not need it
 
+    if isinstance(error, Fault):
+        return error.status, str(error)
     if isinstance(error, Failure):
         return error.status, f"{PROGRAM}: {error}"
     if isinstance(error, ConfigError):
@@ -66,10 +74,15 @@ def complain(text: str) -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for good
 
 
+def trace(error: BaseException) -> str:
+    """Where an error came from, in lines."""
+    import traceback  # 0.4 MB, which one that runs well need not have
+
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+
 def _report(error: BaseException) -> str:
     import platform
-    import traceback
 
-    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     versions = f"{PROGRAM} {__version__}, Python {platform.python_version()}, {platform.platform()}"
-    return f"{trace}{PROGRAM}: this is a fault of the program; please report it with these lines ({versions})"
+    return f"{trace(error)}{PROGRAM}: this is a fault of the program; please report it with these lines ({versions})"

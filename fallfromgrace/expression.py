@@ -7,11 +7,11 @@ it again gives an equal tree.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
 from fallfromgrace.intervals import ARITHMETIC, COMPARISONS, UNKNOWN, Interval, exactly, negated
+from fallfromgrace.records import dataclass
 from fallfromgrace.units import Dimension, exact, exact_with_unit, format_duration, format_number, human
 
 # What was read of one process, or of the machine, by name; what could not be read is not in it.
@@ -305,6 +305,14 @@ def measured(node: Condition | Operand) -> Iterator[Measured]:
         yield node
     for part in parts_of(node):
         yield from measured(part)
+
+
+def wholes(node: Condition | Operand) -> Iterator[Whole]:
+    """What the percentages of a tree are parts of."""
+    if isinstance(node, Share):
+        yield node.whole
+    for part in parts_of(node):
+        yield from wholes(part)
 
 
 def comparisons(condition: Condition) -> Iterator[Comparison]:

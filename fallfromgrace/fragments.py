@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import yaml
 
 from fallfromgrace.errors import Problem
+from fallfromgrace.records import dataclass, replace
 from fallfromgrace.textfile import INVISIBLE, TAB, Place, TextFile
 from fallfromgrace.yamlfaults import INDENTATION, Spot, escaped, explain, indicator
 

@@ -6,13 +6,13 @@ Everything here is a pure function of values; times are seconds of one monotonic
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from math import inf
 from types import MappingProxyType
 from typing import NamedTuple
 
 from fallfromgrace.expression import Trigger
+from fallfromgrace.records import dataclass, field, replace
 from fallfromgrace.rules import TERMINATING, Action, Item, Rule, Signal
 from fallfromgrace.table import ProcessId
 

@@ -7,11 +7,11 @@ import fcntl
 import os
 import signal
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
 
 from fallfromgrace.logs import DEBUG, INFO, WARNING, Log, fields
+from fallfromgrace.records import dataclass, field
 from fallfromgrace.rules import counted
 
 MOST_RUNNING = 16

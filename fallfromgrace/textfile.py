@@ -7,25 +7,26 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from fallfromgrace.errors import ConfigError, Problem
+from fallfromgrace.records import dataclass
 
 LARGEST = 1 << 20
 # A longer line is not shown with what is wrong in it; there may be thousands of faults in it.
 LONGEST_SHOWN = 500
 TAB = "this is a tab; write spaces"
 
-# Left out are what YAML refuses, what it takes for the end of a line, and what no one would see.
-_VISIBLE = r"\t\n -~\xa0-\u200a\u200c-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff"
+# What YAML refuses, what it takes for the end of a line, and what no one would see. (A class of all others would take
+# Python 5 ms to compile.)
+_HIDDEN = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028\u2029\ud800-\udc7f\udd00-\udfff\ufeff\ufffe\uffff"
 # A byte that is not UTF-8 is decoded to one of these, its value in the last two digits.
 _UNDECODED = r"\udc80-\udcff"
 
-INVISIBLE = re.compile(f"[^{_VISIBLE}]")
+INVISIBLE = re.compile(f"[{_HIDDEN}{_UNDECODED}]")
 _COMMENT = re.compile(r"(?:^|\s)#")
 _BAD_BYTE = re.compile(f"[{_UNDECODED}]")
-_BAD_CHARACTER = re.compile(f"[^{_VISIBLE}{_UNDECODED}]")
+_BAD_CHARACTER = re.compile(f"[{_HIDDEN}]")
 # Lines named after the first one with the same fault.
 _MOST_LINES = 10
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from decimal import ROUND_HALF_UP, Decimal
 from enum import Enum
 
 
@@ -30,14 +29,21 @@ _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])", re.IGNORECASE)
 _SIZE_FACTORS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _DURATION_FACTORS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # A century: longer than any machine runs, and far below where a float of seconds loses its fractions.
-LONGEST = Decimal(100 * 366 * 86400)
+LONGEST = 100 * 366 * 86400
 _LARGEST = 1 << 62
 # A number is large enough for anything and, many times multiplied, still far from where a float ends. The least
 # percentage can be written as a ratio.
 LARGEST_NUMBER = 10**12
 _LEAST_NUMBER, _LEAST_PERCENTAGE = 1e-11, 1e-9
 _MOST_CHARACTERS = 40
+_SCALE: int = 10**_MOST_CHARACTERS
 _TOO_LONG = f"this number is too long; {_MOST_CHARACTERS} digits are enough for anything"
+
+
+def _scaled(number: str) -> int:
+    """A decimal, exactly, in units of the last digit that one can have."""
+    whole, _, fraction = number.partition(".")
+    return int(whole + fraction.ljust(_MOST_CHARACTERS, "0"))
 
 
 def parse_size(text: str) -> int:
@@ -48,7 +54,7 @@ def parse_size(text: str) -> int:
     if len(text) > _MOST_CHARACTERS:
         raise ValueError(_TOO_LONG)
     factor = _SIZE_FACTORS[match[2].lower()] if match[2] else 1
-    size = int((Decimal(match[1]) * factor).to_integral_value(ROUND_HALF_UP))
+    size = (2 * _scaled(match[1]) * factor + _SCALE) // (2 * _SCALE)
     if size > _LARGEST:
         raise ValueError(f"'{text}' is larger than any memory")
     return size
@@ -61,12 +67,12 @@ def parse_duration(text: str) -> float:
     if len(text) > _MOST_CHARACTERS:
         raise ValueError(_TOO_LONG)
     parts = _DURATION_PART.findall(text)
-    seconds = sum((Decimal(number) * _DURATION_FACTORS[unit.lower()] for number, unit in parts), Decimal(0))
-    if seconds <= 0:
+    scaled = sum(_scaled(number) * _DURATION_FACTORS[unit.lower()] for number, unit in parts)
+    if scaled <= 0:
         raise ValueError(f"'{text}' is no time at all; write at least 1s")
-    if seconds > LONGEST:
+    if scaled > LONGEST * _SCALE:
         raise ValueError(f"'{text}' is longer than any machine runs")
-    return float(seconds)
+    return scaled / _SCALE
 
 
 def parse_rate(text: str) -> int:
@@ -105,7 +111,11 @@ def parse_percentage(text: str) -> float:
 
 def format_number(number: float) -> str:
     """The shortest exact text, without an exponent: 4.0 is `4`."""
-    return str(int(number)) if number == int(number) else f"{Decimal(repr(number)):f}"
+    if number == int(number):
+        return str(int(number))
+    sign = "-" if number < 0 else ""
+    digits, _, exponent = repr(abs(number)).partition("e")
+    return sign + (f"0.{'0' * (-int(exponent) - 1)}{digits.replace('.', '')}" if exponent else digits)
 
 
 def format_size(size: int) -> str:

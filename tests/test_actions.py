@@ -3,7 +3,6 @@ import os
 import re
 import resource
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import mock
@@ -12,8 +11,9 @@ import pytest
 from fallfromgrace import actions
 from fallfromgrace.actions import Performer, Ready
 from fallfromgrace.notify import Message
+from fallfromgrace.records import replace
+from fallfromgrace.reference import PsutilSource
 from fallfromgrace.rules import SIGNALS, Selector
-from fallfromgrace.source import PsutilSource
 from fallfromgrace.table import Descent, Process, ProcessId
 from fallfromgrace.values import owner
 from fallfromgrace.verdict import Outcome, Result

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from math import inf
 from types import MappingProxyType
 
@@ -7,6 +6,7 @@ import pytest
 from fallfromgrace import lifecycle
 from fallfromgrace.grammar import parse_action, parse_trigger
 from fallfromgrace.lifecycle import NOBODY, Instance, Phase, RunningClock, Truth, advance, due_at, is_stop, observe
+from fallfromgrace.records import replace
 from fallfromgrace.rules import Item, make_rules
 from fallfromgrace.table import ProcessId
 from tests.builders import steps

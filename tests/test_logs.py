@@ -4,12 +4,12 @@ import os
 import re
 import socket
 import time
-from dataclasses import replace
 
 import pytest
 
 from fallfromgrace import logs
 from fallfromgrace.logs import DEBUG, ERROR, INFO, NOTICE, WARNING, StderrLog, SyslogLog, fields, outcome_line
+from fallfromgrace.records import replace
 from fallfromgrace.verdict import Kind, Outcome, Result
 from tests.builders import process, verdict
 

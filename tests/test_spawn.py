@@ -3,7 +3,6 @@ import math
 import os
 import signal
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import mock
@@ -11,6 +10,7 @@ import pytest
 
 from fallfromgrace import spawn
 from fallfromgrace.logs import WARNING
+from fallfromgrace.records import replace
 from fallfromgrace.spawn import Command, QueueFull, Spawner
 from tests.builders import Lines
 from tests.conftest import AWAITED

@@ -228,6 +228,7 @@ def test_a_formatted_number_reads_back_exactly(number):
         (0.0, "0"),
         (-0.0, "0"),
         (1e-7, "0.0000001"),
+        (-1.5e-7, "-0.00000015"),
         (1e16, "1" + "0" * 16),
     ],
 )

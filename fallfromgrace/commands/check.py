@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from fallfromgrace import config, exits, lint
 from fallfromgrace.errors import ConfigError
+from fallfromgrace.records import replace
 from fallfromgrace.rules import counted
 
 
