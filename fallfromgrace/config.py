@@ -105,7 +105,7 @@ def _written(found: list[Entry], report: Report) -> Written:
         elif node is not None:
             report(key.place.problem(_no_setting(key.value, node)))
     protect = settings.pop("protect", ())
-    given = {name: value for name, value in settings.items() if value is not None}
+    given = {name.replace("-", "_"): value for name, value in settings.items() if value is not None}
     meant = Settings(protect=tuple(selector for _, selector in protect), **given)
     return Written(Config(meant, tuple(each.monitor for each in written)), tuple(written), protect)
 
@@ -159,4 +159,12 @@ def _protected(item: Text | Listing | Body, report: Report) -> Iterator[tuple[Pl
         yield item.entries[0].key.place, selector
 
 
-_SETTINGS: Mapping[str, Callable[[Entry, Report], object]] = {"interval": _interval, "protect": _protect}
+def _process_events(entry: Entry, report: Report) -> bool | None:
+    return entries.value(entry, entries.yes_or_no, "process-events: no", report)
+
+
+_SETTINGS: Mapping[str, Callable[[Entry, Report], object]] = {
+    "interval": _interval,
+    "process-events": _process_events,
+    "protect": _protect,
+}

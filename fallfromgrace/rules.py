@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar, NamedTuple
 
-from fallfromgrace.expression import RATES, Growth, Measured, Metric, Trigger
+from fallfromgrace.expression import RATES, Growth, Measured, Metric, Scope, Trigger
+from fallfromgrace.records import dataclass, field
 from fallfromgrace.table import Image
 from fallfromgrace.units import format_duration
 
@@ -177,8 +177,9 @@ class Rule:
     """What to do while a trigger holds; `text` is the trigger as its user wrote it, `key` its normal form.
 
     There is always a first rung, which is reached at once and may be empty. What does not change from look to look is
-    here, so that it is found out once: whether the rule is about all that the monitor covers, which numbers have to be
-    remembered for it, and the ages that it compares with.
+    here, so that it is found out once: whether the rule is about all that the monitor covers, whether it looks at what
+    is below a process or at all that is covered, which numbers have to be remembered for it, and the ages that it
+    compares with.
     """
 
     text: str
@@ -187,6 +188,8 @@ class Rule:
     recovered: tuple[Item, ...] = ()
     key: str = field(init=False)
     shared: bool = field(init=False)
+    sees_tree: bool = field(init=False)
+    sees_group: bool = field(init=False)
     remembered: tuple[Measured, ...] = field(init=False)
     growths: tuple[Growth, ...] = field(init=False)
     ages: tuple[float, ...] = field(init=False)
@@ -194,10 +197,13 @@ class Rule:
     def __post_init__(self) -> None:
         seen = self.trigger.measured
         growths = tuple(each for each in seen if isinstance(each, Growth))
+        metrics = [each.metric if isinstance(each, Growth) else each for each in seen]
         rates = tuple(each for each in seen if isinstance(each, Metric) and each.name in RATES)
         for name, value in (
             ("key", str(self.trigger)),
             ("shared", self.trigger.shared),
+            ("sees_tree", any(each.scope is Scope.TREE or each.name == "children" for each in metrics)),
+            ("sees_group", any(each.scope is Scope.GROUP or each.name == "count" for each in metrics)),
             ("remembered", growths + rates + tuple(each.metric for each in growths if each.metric.name in RATES)),
             ("growths", growths),
             ("ages", tuple(self.trigger.ages)),
@@ -275,10 +281,15 @@ class Monitor:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What holds for the whole program; `interval` is the longest time, in seconds, between two looks."""
+    """What holds for the whole program.
+
+    `interval` is the longest time, in seconds, between two looks; `process_events`, whether the kernel is to tell of
+    new processes where it does.
+    """
 
     interval: float = 10.0
     protect: tuple[Selector, ...] = ()
+    process_events: bool = True
 
     def protects(self, image: Image) -> bool:
         """Whether processes that run this are never acted upon."""

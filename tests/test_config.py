@@ -354,6 +354,26 @@ def test_an_interval_that_is_none_is_told(text, conf):
     assert only_fault(conf(f"interval: {text}\n")).startswith("x.conf:1:")
 
 
+@cases(("text", "used"), [("process-events: no", False), ("process-events: yes", True), ("interval: 1s", True)])
+def test_process_events_are_used_unless_told_otherwise(text, used, conf):
+    assert config.load(conf(f"{text}\n")).settings.process_events is used
+
+
+@cases(
+    ("text", "told"),
+    [
+        ("process-events: maybe", "17: 'maybe' is neither yes nor no; write one of yes, true, on, 1, no, false, off,"),
+        ("process-events:", "1: 'process-events' has nothing after its ':'; write process-events: no"),
+        ("process-events: [no]", "17: 'process-events' takes one text, as in process-events: no; with '[' or '{' at"),
+        ("process-events:\n  x: y", "'process-events' takes one text, as in process-events: no"),
+        ("process_events: no", "1: there is no setting 'process_events'; did you mean 'process-events'?"),
+        ("process-event: no", "1: there is no setting 'process-event'; did you mean 'process-events'?"),
+    ],
+)
+def test_process_events_that_are_neither_used_nor_not_are_told(text, told, conf):
+    assert told in only_fault(conf(f"{text}\n"))
+
+
 NO_LIST = "x.conf:1:1: protect takes a list; write protect: and below it, indented, - exe: ^/usr/sbin/sshd$"
 
 
