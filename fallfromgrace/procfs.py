@@ -11,14 +11,17 @@ import os
 import re
 from typing import NamedTuple
 
+from fallfromgrace.table import Size
+
+PAGE = os.sysconf("SC_PAGESIZE")
+
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD of include/linux/sched.h
 
 
 class Stat(NamedTuple):
     """Fields of /proc/PID/stat, proc(5).
 
-    `start` counts clock ticks since boot. `arguments` is where the command line is in memory, which changes with every
-    exec; 0 where we may not know. `ticks` are those of CPU time that it has used.
+    `start` counts clock ticks since boot, `ticks` those of CPU time that it has used.
     """
 
     comm: str
@@ -27,9 +30,42 @@ class Stat(NamedTuple):
     pgid: int
     start: int
     kernel_thread: bool
-    arguments: int = 0
     ticks: int = 0
     threads: int = 1
+
+    @property
+    def ended(self) -> bool:
+        """Whether it only waits for its parent to take note."""
+        return self.state in "ZX"
+
+
+def read_pids(root: str = "/proc") -> set[int]:
+    """The pids of all whom we may see, zombies and kernel threads too: 0.4 us each."""
+    return set(map(int, filter(str.isdigit, os.listdir(root))))
+
+
+def read_newest_pid(root: str = "/proc") -> int | None:
+    """The pid that was given last: as long as it stays the same, nobody was born.
+
+    None on a kernel without CONFIG_CHECKPOINT_RESTORE, and in a container that sees others' /proc: it is of our own
+    PID namespace. A machine that gives out all pids and ends at the same one, within a second, is not reckoned with.
+    """
+    try:
+        if os.readlink(f"{root}/self") != str(os.getpid()):
+            return None
+    except OSError:
+        return None
+    line = _read(f"{root}/sys/kernel/ns_last_pid", 32)
+    return int(line) if line else None
+
+
+def exists(pid: int, root: str = "/proc") -> bool:
+    """Whether there is such a process, be it a zombie; 1 us."""
+    try:
+        os.stat(f"{root}/{pid}")
+    except OSError:
+        return False
+    return True
 
 
 def parse_stat(line: bytes) -> Stat:
@@ -43,7 +79,6 @@ def parse_stat(line: bytes) -> Stat:
         pgid=int(fields[2]),
         start=int(fields[19]),
         kernel_thread=bool(int(fields[6]) & _KERNEL_THREAD),
-        arguments=int(fields[45]) if len(fields) > 45 else 0,  # since Linux 3.5
         ticks=int(fields[11]) + int(fields[12]),
         threads=int(fields[17]),
     )
@@ -55,13 +90,36 @@ def read_stat(pid: int, root: str = "/proc") -> Stat | None:
     return parse_stat(line) if line else None
 
 
-def read_cmdline(pid: int, limit: int, root: str = "/proc") -> str | None:
-    """The arguments joined by single spaces, trailing blanks removed, of at most `limit` bytes."""
-    arguments = _read(f"{root}/{pid}/cmdline", limit)
-    if arguments is None:
-        return None
+def read_arguments(pid: int, limit: int, root: str = "/proc") -> bytes | None:
+    """The arguments as the kernel has them, a NUL after each, of at most `limit` bytes; None where there are none."""
+    return _read(f"{root}/{pid}/cmdline", limit)
+
+
+def join_arguments(arguments: bytes, limit: int) -> str:
+    """Arguments that were read with that limit, joined by single spaces, trailing blanks removed."""
     text = arguments.decode(errors="surrogateescape").replace("\0", " ")
     return text if len(arguments) == limit else text.rstrip()  # blanks at a cut are not trailing
+
+
+def read_cmdline(pid: int, limit: int, root: str = "/proc") -> str | None:
+    """The command line of a process, of at most `limit` bytes."""
+    arguments = read_arguments(pid, limit, root)
+    return None if arguments is None else join_arguments(arguments, limit)
+
+
+def parse_statm(line: bytes) -> Size | None:
+    """The first two numbers of a statm line, in pages; None where they are zero: it has ended, or is about to.
+
+    Zeros would be less than any limit.
+    """
+    vmem, rmem, _ = line.split(b" ", 2)
+    return Size(int(rmem) * PAGE, int(vmem) * PAGE) if vmem != b"0" else None
+
+
+def read_size(pid: int, root: str = "/proc") -> Size | None:
+    """How large a process is; None where it has ended, or may not be looked at."""
+    line = _read(f"{root}/{pid}/statm", 128)
+    return parse_statm(line) if line else None
 
 
 # At the beginning of a line: the first is the name, in which the kernel escapes newlines.
@@ -123,13 +181,17 @@ def read_pressure(root: str = "/proc") -> float | None:
     return float(found[1]) if found else None
 
 
-_OUR_OWN_WANT = (errno.EMFILE, errno.ENFILE)
+_OUR_OWN_WANT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def _read(path: str, limit: int) -> bytes | None:
+    """With `open` it would take 1 us more, of 3 to 5."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read(limit)
+        file = os.open(path, os.O_RDONLY)
+        try:
+            return os.read(file, limit)
+        finally:
+            os.close(file)
     except OSError as error:
         if error.errno in _OUR_OWN_WANT:
             raise

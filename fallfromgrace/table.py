@@ -14,6 +14,13 @@ class ProcessId(NamedTuple):
     start: int
 
 
+class Size(NamedTuple):
+    """How large a process is, in bytes: what is resident, and all that it has mapped."""
+
+    rmem: int
+    vmem: int
+
+
 class Image(NamedTuple):
     """What a process runs, and for whom: its arguments joined by single spaces, and its effective uid.
 

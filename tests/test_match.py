@@ -42,6 +42,9 @@ class Source(Crowd):
     def __init__(self):
         super().__init__(SIZES)
 
+    def configure(self, selects, process_events):
+        assert all(map(selects, (TOP.image, KID.image, DEBUG.image)))  # it wants to see everybody
+
     def look(self, now):
         return table(TOP, KID, DEBUG, FIRST, SELF)
 
@@ -49,6 +52,7 @@ class Source(Crowd):
 @pytest.fixture
 def matched(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(match, "PsutilSource", Source)
+    monkeypatch.setattr(match.os, "geteuid", lambda: 0)  # to others these processes would be another user's
     path = tmp_path / "x.conf"
     path.write_text(CONF)
 

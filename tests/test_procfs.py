@@ -11,26 +11,28 @@ import mock
 import pytest
 
 from fallfromgrace.procfs import (
+    PAGE,
     Rollup,
     Stat,
+    exists,
     parse_stat,
+    parse_statm,
     read_cmdline,
     read_descriptor_limit,
     read_euid,
     read_exe,
+    read_newest_pid,
+    read_pids,
     read_pressure,
     read_rollup,
+    read_size,
     read_stat,
 )
+from fallfromgrace.table import Size
 from tests.victims import marker, victim
 
-# Up to the start, then up to where the arguments are, then the rest. 100 ticks for itself, 23 in the kernel; the next
-# two are those of children, which are none of its own.
-TAIL = (
-    b" S 7 8 9 0 -1 4194560 1 0 0 0 100 23 1000 2000 20 0 4 0 4711"
-    + b" 1" * 25
-    + b" 140737488347136 140737488347200 1 1 0\n"
-)
+# 100 ticks for itself, 23 in the kernel; the next two are those of children, which are none of its own.
+TAIL = b" S 7 8 9 0 -1 4194560 1 0 0 0 100 23 1000 2000 20 0 4 0 4711" + b" 1" * 30 + b"\n"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,7 @@ TAIL = (
 )
 def test_a_name_that_imitates_the_line_is_only_a_name(name, comm):
     assert parse_stat(b"42 (" + name + b")" + TAIL) == Stat(
-        comm, "S", 7, 8, 4711, kernel_thread=False, arguments=140737488347136, ticks=123, threads=4
+        comm, "S", 7, 8, 4711, kernel_thread=False, ticks=123, threads=4
     )
 
 
@@ -54,28 +56,58 @@ def test_kernel_threads_are_told_by_their_flag():
     assert parse_stat(b"2 (kthreadd)" + TAIL.replace(b"4194560", b"2129984")).kernel_thread
 
 
+def test_the_newest_pid_is_another_when_somebody_was_born():
+    before = read_newest_pid()
+    if before is None:
+        pytest.skip("a kernel without CONFIG_CHECKPOINT_RESTORE")
+    born = subprocess.Popen(["true"])
+    born.wait()
+    assert read_newest_pid() != before
+
+
+def test_the_newest_pid_of_somebody_elses_proc_is_not_known(tmp_path):
+    assert read_newest_pid(str(tmp_path)) is None
+    (tmp_path / "self").symlink_to("1")
+    assert read_newest_pid(str(tmp_path)) is None
+
+
+def test_a_process_exists_until_it_is_reaped():
+    child = subprocess.Popen(["true"])
+    assert exists(child.pid)
+    child.wait()
+    assert not exists(child.pid)
+
+
 def test_our_own_stat_is_read():
     stat = read_stat(os.getpid())
     assert (stat.ppid, stat.pgid, stat.kernel_thread) == (os.getppid(), os.getpgrp(), False)
 
 
-READERS = [read_stat, lambda pid: read_cmdline(pid, 100), read_euid, read_exe, read_rollup, read_descriptor_limit]
+READERS = [
+    read_stat,
+    lambda pid: read_cmdline(pid, 100),
+    read_euid,
+    read_exe,
+    read_size,
+    read_rollup,
+    read_descriptor_limit,
+]
 GONE = [FileNotFoundError, ProcessLookupError, PermissionError, OSError(5, "I/O")]
 
 
 @pytest.mark.parametrize("read", [*READERS, lambda _: read_pressure()])
 @pytest.mark.parametrize("error", GONE)
 def test_what_is_gone_or_hidden_is_not_known(read, error):
-    with mock.patch("builtins.open", side_effect=error), mock.patch("os.readlink", side_effect=error):
+    with mock.patch("os.open", side_effect=error), mock.patch("os.readlink", side_effect=error):
         assert not read(1)
 
 
 @pytest.mark.parametrize("read", READERS)
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
 def test_a_want_of_our_own_is_not_taken_for_a_process_that_is_gone(read, number):
     error = OSError(number, "Too many open files")
     with (
-        mock.patch("builtins.open", side_effect=error),
+        mock.patch("os.open", side_effect=error),
         mock.patch("os.readlink", side_effect=error),
         pytest.raises(OSError, match="Too many"),
     ):
@@ -87,10 +119,6 @@ def test_the_root_of_proc_can_be_elsewhere(tmp_path):
     (tmp_path / "42" / "stat").write_bytes(b"42 (x)" + TAIL)
     assert read_stat(42, str(tmp_path)).start == 4711
     assert read_stat(43, str(tmp_path)) is None
-
-
-def test_a_stat_of_before_linux_3_5_does_not_tell_where_the_arguments_are():
-    assert parse_stat(b"42 (x)" + TAIL.partition(b" 140737488347136")[0]).arguments == 0
 
 
 @pytest.mark.parametrize(
@@ -123,6 +151,34 @@ def test_a_process_that_calls_itself_somebody_elses_is_not():
     finally:
         liar.kill()
         liar.communicate()
+
+
+# --- who is there, and how large ---
+
+
+def test_the_pids_are_those_of_all_and_nothing_else_is_taken_for_one(tmp_path):
+    for name in ("1", "42", "self", "sys", "4x", "-1"):
+        (tmp_path / name).mkdir()
+    assert read_pids(str(tmp_path)) == {1, 42}
+    assert os.getpid() in read_pids()
+
+
+@pytest.mark.parametrize(
+    ("line", "size"),
+    [
+        (b"300 20 5 1 0 40 0\n", Size(20 * PAGE, 300 * PAGE)),
+        (b"300 0 0 0 0 0 0\n", Size(0, 300 * PAGE)),  # all swapped out
+        (b"0 0 0 0 0 0 0\n", None),  # has ended: zeros would be less than any limit
+    ],
+)
+def test_a_size_is_in_bytes_and_who_has_none_has_ended(line, size, tmp_path):
+    assert parse_statm(line) == size
+    assert read_size(*of_42(tmp_path, "statm", line)) == size
+
+
+@pytest.mark.parametrize(("letter", "ended"), [("R", False), ("S", False), ("T", False), ("Z", True), ("X", True)])
+def test_who_only_waits_for_its_parent_has_ended(letter, ended):
+    assert parse_stat(b"42 (x)" + TAIL.replace(b"S", letter.encode())).ended == ended
 
 
 # --- what a process executes ---

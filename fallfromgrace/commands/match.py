@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,8 +20,9 @@ from fallfromgrace.logs import one_line
 from fallfromgrace.looks import Look
 from fallfromgrace.protection import Self
 from fallfromgrace.readings import Facet, Want
+from fallfromgrace.records import dataclass
+from fallfromgrace.reference import PsutilSource
 from fallfromgrace.rules import Config, Monitor, Selector, Settings
-from fallfromgrace.source import PsutilSource
 from fallfromgrace.table import Descent, ProcessTable
 from fallfromgrace.units import human_size
 from fallfromgrace.values import owner
@@ -65,6 +65,7 @@ def run(options: Options) -> int:
     wanted = _wanted(options)
     user = os.geteuid()
     engine, source = Engine(wanted, Self(os.getpid(), None if user == 0 else user)), PsutilSource()
+    source.configure(lambda image: True, process_events=False)
     now = time.monotonic()
     look = engine.look(_others(source.look(now)), (), now)
     # All monitors are asked, for an earlier one may be final.

@@ -1,0 +1,276 @@
+"""The source that the daemon uses: reads little, and that little quickly.
+
+Everybody is known by numbers alone, and read again when there is a reason: the kernel's process events say so, or it is
+new in the list of pids, or young, or it is its turn. Those whom the monitors are about, and all below, are known whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from math import floor, inf
+
+from fallfromgrace import measures, procfs, source
+from fallfromgrace.events import Events, Feed
+from fallfromgrace.expression import Sample
+from fallfromgrace.kept import Kept
+from fallfromgrace.readings import Facet, Want
+from fallfromgrace.roster import NOBODY, Kin, Roster
+from fallfromgrace.shortage import Shortage
+from fallfromgrace.table import Image, Process, ProcessId, ProcessTable, Size
+from fallfromgrace.turns import Turns
+from fallfromgrace.usage import Usage
+
+# Command lines that were overwritten are noticed within a minute: in so many seconds it is everybody's turn, and turns
+# are up to four seconds late.
+ROUND_SECONDS = 55.0
+# Turns come at most once a second, together with looks for other reasons, and at least this often.
+_TURN_SECONDS = 4.0
+# A process between fork and exec shows its parent's command line: without events it is read again until so old.
+# Children whose parent has ended are for so long, since the kernel may be about to give them another one.
+_YOUNG_SECONDS = 5.0
+
+
+class LinuxSource:
+    """See Source. `tell` is told what cannot be had, once."""
+
+    def __init__(
+        self,
+        tell: Callable[[str], None],
+        root: str = "/proc",
+        *,
+        connect: Callable[[], Feed] | None = None,
+        kept: Kept | None = None,
+    ) -> None:
+        self._root = root
+        self._events = Events(tell, connect) if connect else Events(tell)
+        self._shortage = Shortage(tell)
+        self._usage = Usage(tell, self._shortage, kept or Kept(root), root)
+        self._forget_everybody(lambda image: False)
+
+    @property
+    def wakes(self) -> frozenset[int]:
+        """See Source."""
+        return self._events.wakes
+
+    def configure(self, selects: Callable[[Image], bool], process_events: bool) -> None:
+        """See Source. The events come before the first list, so that nobody is missed between the two."""
+        self._events.use(process_events)
+        self._forget_everybody(selects)
+
+    def _forget_everybody(self, selects: Callable[[Image], bool]) -> None:
+        self._selects = selects
+        self._roster = Roster()
+        self._roots: set[int] = set()  # the pids of the selected
+        self._whole: dict[int, Process] = {}  # and of those below
+        self._table = ProcessTable(())
+        self._altered = True  # since the table was made
+        self._unsettled = False  # who belongs to the whole
+        self._unread: set[int] = set()
+        self._young: dict[int, float] = {}  # until when
+        self._turns = Turns((), ROUND_SECONDS)
+        self._anew = True
+        self._newest: int | None = None  # the pid that was given last, as of the last list
+        self._now, self._ticked = 0.0, -inf
+
+    def prepare(self, facets: Collection[Facet]) -> None:
+        """See Source."""
+        self._usage.prepare(facets)
+
+    # --- who is there ---
+
+    def look(self, now: float) -> ProcessTable:
+        """See Source."""
+        self._now = now
+        try:
+            self._look()
+        except BaseException:
+            self._anew = True  # who was still to be read is forgotten
+            raise
+        return self._table
+
+    def _look(self) -> None:
+        self._hear()
+        if self._now - self._ticked >= 1:
+            self._tick()
+        if self._unread:
+            self._read_unread()
+        if self._unsettled:
+            self._settle()
+        if self._altered:
+            self._make_table()
+
+    def next_look(self) -> float:
+        """See Source; whole seconds, so that what is due then costs no wake-up of its own."""
+        soon = self._unread or self._unsettled or self._young or not self._events.complete
+        return self._ticked + (1 if soon else _TURN_SECONDS)
+
+    def _hear(self) -> None:
+        batch = self._events.drain(self._now)
+        for pid in batch.ended:
+            self._drop(pid)
+        self._unread |= batch.changed
+
+    def _tick(self) -> None:
+        """What is done once a second: the young, whose turn it is, and without events the list of pids."""
+        elapsed, self._ticked = self._now - self._ticked, floor(self._now)
+        self._usage.kept.turn(self._now)
+        anew = self._anew or self._events.overdue(self._now)
+        if anew or not self._turns or not self._events.complete:
+            self._find(anew)
+        self._unread |= self._young.keys()
+        self._young = {pid: until for pid, until in self._young.items() if until > self._now}
+        if not anew:
+            self._take_turns(elapsed)
+
+    def _find(self, anew: bool) -> None:
+        """Who is new and who is gone. The list of pids costs 1 us for each, so it is not made if nobody was born."""
+        try:
+            newest = procfs.read_newest_pid(self._root)
+            if newest is None or newest != self._newest or anew or not self._turns:
+                self._compare(procfs.read_pids(self._root), anew)
+            else:
+                self._unread.update(pid for pid in self._whole if not procfs.exists(pid, self._root))
+            self._newest = newest
+        except OSError as error:
+            self._shortage.note(error, self._now)
+
+    def _compare(self, listed: set[int], anew: bool) -> None:
+        for pid in self._roster.pids - listed:
+            self._drop(pid)
+        new = listed - self._roster.pids
+        for pid in new:
+            self._roster.put(pid, NOBODY)  # unless it is read
+        self._unread |= listed if anew else new
+        if anew or not self._turns:
+            self._turns = Turns(listed, ROUND_SECONDS)
+        if anew:
+            self._anew = False
+            self._events.caught_up(self._now)
+
+    def _take_turns(self, elapsed: float) -> None:
+        """Read some of the others again. Where there are events only a command line can be other than we know."""
+        taken = self._turns.take(elapsed)
+        if self._events.complete:
+            self._unread.update(pid for pid in taken if pid in self._whole)
+            self._unread |= self._shortage.each((pid for pid in taken if pid not in self._whole), self._skim, self._now)
+        else:
+            self._unread.update(taken)
+
+    def _skim(self, pid: int) -> None:
+        kin = self._roster.get(pid)
+        if kin and hash(source.read_arguments(pid, self._root)) != kin.arguments:  # also None, where it is gone
+            self._unread.add(pid)
+
+    # --- reading ---
+
+    def _read_unread(self) -> None:
+        """In the order of the pids, so that most parents come before their children."""
+        failed: set[int] = set()
+        while self._unread:  # who has ended leaves children that are to be read again
+            pids, self._unread = sorted(self._unread), set()
+            failed |= self._shortage.each(pids, self._read, self._now)
+        self._unread = failed
+
+    def _read(self, pid: int) -> None:
+        seen, before = source.read_process(pid, self._root), self._roster.get(pid)
+        if before is NOBODY:
+            before = None
+        elif before and (seen is None or seen.process.id.start != before.start):
+            self._drop(pid)
+            before = None
+        if seen:
+            self._note(seen.process, _kin(seen), before)
+
+    def _note(self, process: Process, kin: Kin, before: Kin | None) -> None:
+        """What was read of a process, which was known as something before."""
+        pid = process.id.pid
+        if before is None or before.image != kin.image:
+            self._judge(pid, process.image)
+            self._watch_while_young(pid, kin)
+        joins = before != kin and (pid in self._roots or kin.ppid in self._whole)
+        if before != kin:
+            self._roster.put(pid, kin)
+            self._unsettled = self._unsettled or joins or pid in self._whole
+        if joins or pid in self._whole:
+            self._keep(process)
+
+    def _judge(self, pid: int, image: Image) -> None:
+        if self._selects(image):
+            self._roots.add(pid)
+        else:
+            self._roots.discard(pid)
+
+    def _watch_while_young(self, pid: int, kin: Kin) -> None:
+        """One without arguments may be in the middle of an exec, and is as good as young."""
+        empty = kin.arguments == NOBODY.arguments
+        if empty or not self._events.complete:
+            left = _YOUNG_SECONDS if empty else _YOUNG_SECONDS - measures.age(kin.start)
+            if left > 0:
+                self._young.setdefault(pid, self._now + left)
+
+    def _drop(self, pid: int) -> None:
+        for child in self._roster.drop(pid):
+            self._unread.add(child)
+            self._young[child] = self._now + _YOUNG_SECONDS
+        self._roots.discard(pid)
+        self._unsettled = self._unsettled or pid in self._whole
+
+    # --- those who are known whole ---
+
+    def _settle(self) -> None:
+        """Only the selected and those below are known whole; who is still missing is tried again at the next look."""
+        members = self._roster.below(self._roots)
+        for pid in self._whole.keys() - members:
+            self._release(self._whole.pop(pid))
+        self._shortage.each(sorted(members - self._whole.keys()), self._complete, self._now)
+        self._unsettled = len(members) > len(self._whole)
+
+    def _complete(self, pid: int) -> None:
+        seen, kin = source.read_process(pid, self._root), self._roster.get(pid)
+        if seen and kin and seen.process.id.start == kin.start:
+            self._keep(seen.process)
+        else:
+            self._unread.add(pid)
+
+    def _keep(self, process: Process) -> None:
+        before = self._whole.get(process.id.pid)
+        if before and source.alike(before, process):
+            return
+        if before and (before.id, before.image) != (process.id, process.image):
+            self._release(before)  # what was measured was something else
+        self._whole[process.id.pid] = process
+        self._altered = True
+
+    def _release(self, process: Process) -> None:
+        self._altered = True
+        self._usage.forget(process.id)
+
+    def _make_table(self) -> None:
+        self._altered = False
+        self._table = ProcessTable(self._whole[pid] for pid in sorted(self._whole))
+
+    # --- what they use ---
+
+    def sizes(self, identities: Iterable[ProcessId]) -> dict[ProcessId, Size]:
+        """See Source."""
+        asked = list(identities)
+        found = self._usage.kept.sizes(asked)
+        if len(found) < len(asked):
+            self._unread.update(identity.pid for identity in asked if identity not in found)
+        return found
+
+    def measure(self, wants: Iterable[Want], now: float) -> dict[ProcessId | None, Sample]:
+        """See Source."""
+        found = self._usage.measure(wants, now)
+        self._unread.update(identity.pid for identity, sample in found.items() if identity and sample is None)
+        return {identity: sample for identity, sample in found.items() if sample is not None}
+
+    def reread(self, pid: int) -> tuple[Process, Sample] | None:
+        """See Source."""
+        return source.reread(pid, self._root)
+
+
+def _kin(seen: source.Seen) -> Kin:
+    process, arguments = seen
+    image = hash((arguments, process.image.uid, process.image.exe))
+    return Kin(process.id.start, process.ppid, hash(arguments), image)
