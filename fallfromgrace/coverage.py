@@ -26,26 +26,42 @@ class Coverage:
 
     def __init__(self, monitors: Sequence[Monitor]) -> None:
         self._monitors = monitors
+        self._nobody = [Covered(monitor, (), (), {}) for monitor in monitors]
         self._said: dict[ProcessId, _Said] = {}
+
+    def selects(self, image: Image) -> bool:
+        """Whether any monitor is about processes that run this."""
+        return any(monitor.selects(image) for monitor in self._monitors)
 
     def of(self, table: ProcessTable) -> tuple[Covered, ...]:
         """What the monitors cover, in the order of the file; the first `final` one keeps what it covers for itself."""
         living = [process for process in table if process.alive]
         self._said = {process.id: self._about(process) for process in living}
         selected: dict[str, list[Process]] = {}
+        excluded: dict[str, dict[ProcessId, str]] = {}
         for process in living:
-            for name in self._said[process.id].selecting:
+            said = self._said[process.id]
+            for name in said.selecting:
                 selected.setdefault(name, []).append(process)
+            for name in said.excluding:
+                excluded.setdefault(name, {})[process.id] = "it is excluded"
+        return tuple(self._covered(selected, excluded, table))
+
+    def _covered(
+        self, selected: Mapping[str, list[Process]], excluded: Mapping[str, dict[ProcessId, str]], table: ProcessTable
+    ) -> Iterator[Covered]:
         taken: dict[ProcessId, str] = {}
-        found: list[Covered] = []
-        for monitor in self._monitors:
-            spared = taken | self._excluded_by(monitor)
-            descents = tuple(_by(monitor, selected.get(monitor.name, []), table, spared))
+        for monitor, nobody in zip(self._monitors, self._nobody, strict=True):
+            name = monitor.name
+            if name not in selected and name not in excluded:  # as with most of very many monitors
+                yield nobody
+                continue
+            spared = taken | excluded.get(name, {})
+            descents = tuple(_by(monitor, selected.get(name, []), table, spared))
             identities = tuple(descent.process.id for descent in descents)
-            found.append(Covered(monitor, descents, identities, spared))
+            yield Covered(monitor, descents, identities, spared)
             if monitor.final:
-                taken |= dict.fromkeys(identities, f"'{monitor.name}' is final for it")
-        return tuple(found)
+                taken |= dict.fromkeys(identities, f"'{name}' is final for it")
 
     def _about(self, process: Process) -> _Said:
         """What the monitors say of a process; regexes run once for each image."""
@@ -54,11 +70,6 @@ class Coverage:
             return known
         selecting = frozenset(each.name for each in self._monitors if each.selects(process.image))
         return _Said(process.image, selecting, frozenset(m.name for m in self._monitors if m.excludes(process.image)))
-
-    def _excluded_by(self, monitor: Monitor) -> dict[ProcessId, str]:
-        if monitor.exclude is None:
-            return {}
-        return {identity: "it is excluded" for identity, said in self._said.items() if monitor.name in said.excluding}
 
 
 def _by(

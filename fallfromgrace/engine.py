@@ -1,52 +1,39 @@
 """The engine: a configuration and what a look saw in, verdicts out. It reads no clock and touches no process.
 
-One sweep: `look(table, now)` says which processes the monitors are about; the caller reads what `wants(look)` asks for,
-until nothing is; `sweep(look, ...)` gives verdicts. For each that fires the caller asks `due_at`, since one before it
-may have used the limit that they share, acts, and tells with `record` what came of it. Then `next_look` says when
-something is due again.
+One sweep: `see(table, now)` takes in who is there; `watched(now)` says whose size is to be read, `watch(sizes, now)`
+finds who has come to a limit. These, and who is `due` for another reason, are judged: `look(...)` at them; the caller
+reads what `wants(look)` asks for, until nothing is; `sweep(look)` gives verdicts. For each that fires the caller asks
+`due_at`, since one before it may have used the limit that they share, acts, and tells with `record` what came of it.
+`arm(look, verdicts)` puts down when each is looked at again; `next_look` is the first of these times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from math import ceil, inf, isinf
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from math import inf
 
-from fallfromgrace import lifecycle
+from fallfromgrace import headroom, lifecycle
+from fallfromgrace.adoption import Adoption, Rulebook, adoption, take_over
+from fallfromgrace.agenda import AGE_TICK_SECONDS, TICK_SECONDS, Agenda, Part, next_of, tick
 from fallfromgrace.coverage import Coverage
-from fallfromgrace.expression import NOTHING, undecided, value_and_limit
+from fallfromgrace.docket import Case, Docket, InstanceKey
+from fallfromgrace.expression import Metric, undecided, value_and_limit
 from fallfromgrace.history import History, Key
-from fallfromgrace.lifecycle import Instance, Phase, RunningClock
-from fallfromgrace.looks import Case, Look
+from fallfromgrace.lifecycle import Instance, Phase
+from fallfromgrace.looks import Look
+from fallfromgrace.memory import Memory, identity_of, key_of
 from fallfromgrace.protection import Bar, Self
-from fallfromgrace.readings import Subject, Want
-from fallfromgrace.rules import SIGNALS, Adjust, Config, Exec, Item, Log, Monitor, Notify, Rule, Signal, Target
-from fallfromgrace.table import Descent, ProcessId, ProcessTable
+from fallfromgrace.readings import Facet, Subject, Want, facets_of
+from fallfromgrace.records import replace
+from fallfromgrace.rules import SIGNALS, Adjust, Config, Item, Signal, Target
+from fallfromgrace.table import Descent, Image, ProcessId, ProcessTable, Size
 from fallfromgrace.targets import targets, wants_largest
-from fallfromgrace.verdict import Cause, Kind, Outcome, Result, Verdict
+from fallfromgrace.verdict import NO_LONGER, Cause, Kind, Outcome, Result, Verdict
 
-# A rule across reloads: its monitor's name and its trigger's normal form.
-RuleKey = tuple[str, str]
-# A rule for one process, or for all that its monitor covers.
-InstanceKey = tuple[RuleKey, ProcessId | None]
-# An action's limit across reloads: monitor, action, and the process or the owner where there is a limit for each.
-LimitKey = tuple[str, str, ProcessId | int | None]
-
-# A process's running clock; what is only observed has its own, for nobody was stopped.
-ClockKey = tuple[ProcessId, bool]
+# What was read just before acting was not what was known before: it is soon, or the next look at the processes tells.
+_DOUBT_SECONDS = 1.0
 
 _STRENGTH = {word: rank for rank, word in enumerate(SIGNALS)}
-
-
-@dataclass(frozen=True, slots=True)
-class Adoption:
-    """What a reload changed; `left_behind` are processes that were stopped by a rule which is gone."""
-
-    added: int
-    removed: int
-    changed: int
-    timers_kept: int
-    left_behind: tuple[ProcessId, ...]
 
 
 class Engine:
@@ -55,74 +42,111 @@ class Engine:
     def __init__(self, config: Config, myself: Self) -> None:
         self.config = config
         self._myself = myself
-        self._rules: dict[RuleKey, Rule] = {
-            (monitor.name, rule.key): rule for monitor in config.monitors for rule in monitor.rules
-        }
-        self._monitors = {monitor.name: monitor for monitor in config.monitors}
+        self._book = Rulebook(config)
         self._coverage = Coverage(config.monitors)
+        self._docket = Docket(ProcessTable(()), ())
+        self._agenda = Agenda(config.settings.interval)
+        self._refuted: dict[Subject, float] = {}  # after how many seconds to judge it again
         self._history = History(config.settings.interval)
-        self._instances: dict[InstanceKey, Instance] = {}
-        self._limits: dict[LimitKey, float] = {}
-        self._clocks: dict[ClockKey, RunningClock] = {}
-        self._retries: dict[tuple[InstanceKey, str, ProcessId | None], float] = {}
-        self._next_age = inf
-        self._shortest_growth = inf
+        self._memory = Memory()
+
+    # --- who is there, and who is to be looked at ---
+
+    def selects(self, image: Image) -> bool:
+        """Whether any monitor is about processes that run this; those below them matter too."""
+        return self._coverage.selects(image)
+
+    @property
+    def facets(self) -> frozenset[Facet]:
+        """All that may have to be read."""
+        triggers = [rule.trigger for rule in self._book.rules.values()]
+        parts = [part for trigger in triggers for part in (trigger.fires, trigger.until) if part]
+        return frozenset().union(*(facets_of(part.condition) for part in parts))
+
+    def see(self, table: ProcessTable, now: float) -> bool:
+        """Take in who is there, and whether that is news; the same table as before costs nothing."""
+        if table is self._docket.table:
+            return False
+        before, self._docket = self._docket, Docket(table, self._coverage.of(table))
+        self._memory.forget(table, {case.key for cases in self._docket.cases.values() for case in cases})
+        self._history.forget(lambda key: _is_over(key, table))
+        self._agenda.keep(self._docket.cases.keys())
+        for subject in self._docket.news(before):
+            self._agenda.judge(subject, now)
+        return True
+
+    def watched(self, now: float) -> set[ProcessId]:
+        """Those whose size is to be read now."""
+        return self._agenda.watched(now)
+
+    def watch(self, sizes: Mapping[ProcessId, Size], now: float) -> None:
+        """Take in these sizes: who has come to a limit is judged now. Who is not among them has ended."""
+        self._agenda.watch(sizes, now)
+
+    def due(self, now: float) -> list[Subject]:
+        """Those who are to be judged now."""
+        return self._agenda.due(now)
+
+    @property
+    def next_look(self) -> float:
+        """When somebody is to be looked at again; inf for never."""
+        return self._agenda.next
 
     # --- what to read ---
 
-    def look(self, table: ProcessTable, own_groups: Collection[int], now: float) -> Look:
-        """What is seen at this moment, before anything is read of anybody; `own_groups` are our commands'."""
-        self._forget(table, now)
+    def look(
+        self,
+        table: ProcessTable,
+        own_groups: Collection[int],
+        now: float,
+        subjects: Collection[Subject] | None = None,
+    ) -> Look:
+        """What is seen at this moment of some, or of all, before anything is read; `own_groups` are our commands'."""
+        self.see(table, now)
         bar = Bar(self.config.settings, self._myself, frozenset(own_groups))
-        return Look(table, self._coverage.of(table), bar, self._history, now)
+        return Look(self._docket, bar, self._history, now, subjects)
 
     def wants(self, look: Look) -> frozenset[Want]:
         """The readings that are still needed."""
         return look.judge(lambda case: self._instance(case).firing) or self._wants_for_targets(look)
 
     def _wants_for_targets(self, look: Look) -> frozenset[Want]:
-        choosing = (case for case in look.cases if self._chooses(case, look))
-        return NOTHING.union(*(wants_largest(case, look) for case in choosing))
+        """What has to be known of those whom actions in force are for."""
+        wants = set(self._wants_for_clocks(look))
+        for case in look.cases:
+            instance = self._advanced(case, look)
+            for item in lifecycle.due_items(instance, case.rule):
+                if _for_largest(item) and (item.action.limit or item.own not in instance.owed):
+                    wants |= wants_largest(case, look)
+                elif lifecycle.is_stop(item.action):
+                    found = (each.process.id for each in targets(item, case, instance, look) if each)
+                    wants.update(*(look.readings.missing(each, Facet.STAT) for each in found))
+        return frozenset(wants)
 
-    def _chooses(self, case: Case, look: Look) -> bool:
-        """Whether an action of a rule is for the largest, and is about to be."""
-        if not any(_for_largest(item) for item in case.rule.items):
-            return False
-        instance = self._advanced(case, look)
-        items = lifecycle.due_items(instance, case.rule)
-        return any(_for_largest(each) and (each.action.limit or each.own not in instance.owed) for each in items)
-
-    def _forget(self, table: ProcessTable, now: float) -> None:
-        """Drop what belongs to processes that ended, and see which stopped ones run again."""
-        self._limits = {key: at for key, at in self._limits.items() if _remains(key[2], table)}
-        self._retries = {key: at for key, at in self._retries.items() if _remains(key[2], table)}
-        self._clocks = {
-            key: lifecycle.observe(clock, process.stopped, now)
-            for key, clock in self._clocks.items()
-            if (process := table.get(key[0]))
-        }
-        self._history.forget(lambda key: _is_over(key, table))
+    def _wants_for_clocks(self, look: Look) -> Iterator[Want]:
+        """Whether those whom we stopped run again."""
+        for identity, _ in self._memory.clocks if look.cases else ():
+            if look.readings.lives(identity):
+                yield from look.readings.missing(identity, Facet.STAT)
 
     def _instance(self, case: Case) -> Instance:
-        return self._instances.get(_instance_key(case), _NEW)
+        return self._memory.instance(case.key)
 
     # --- what to do ---
 
     def sweep(self, look: Look) -> tuple[Verdict, ...]:
         """What is to be done."""
         cases = [case for case in look.cases if _lives(case, look)]
-        after = {_instance_key(case): self._advanced(case, look) for case in cases}
-        fresh = {key for key, instance in after.items() if instance.firing and not self._was_firing(key)}
-        after = {_instance_key(case): lifecycle.settled(after[_instance_key(case)], case.rule) for case in cases}
-        self._instances = {key: instance for key, instance in after.items() if not instance.idle}
+        after = {case.key: self._advanced(case, look) for case in cases}
+        fresh = {key for key, instance in after.items() if instance.firing and not self._memory.instance(key).firing}
+        self._memory.observe(look)
+        for case in look.cases:
+            self._memory.instances.pop(case.key, None)
+        for case in cases:
+            self._memory.keep(case.key, lifecycle.settled(after[case.key], case.rule))
         judged = [verdict for case in cases for verdict in self._verdicts(case, look, fresh)]
         look.remember()
-        self._next_age = min(look.next_ages(), default=inf)
-        self._shortest_growth = min((growth.window for case in cases for growth in case.rule.growths), default=inf)
         return tuple(self._arbitrate(judged))
-
-    def _was_firing(self, key: InstanceKey) -> bool:
-        return self._instances.get(key, _NEW).firing
 
     def _advanced(self, case: Case, look: Look) -> Instance:
         instance = lifecycle.advance(self._instance(case), case.rule.trigger, look.truth(case), look.now)
@@ -135,7 +159,7 @@ class Engine:
         told = self._told(case, look, instance)
         if not items and not told:
             return
-        cause = self._cause(case, look, instance, _instance_key(case) in fresh)
+        cause = self._cause(case, look, instance, case.key in fresh)
         yield from (Verdict(kind, cause, None, case.descent, reason) for kind, reason in told)
         for item in items:
             yield from self._for_targets(item, case, look, cause)
@@ -155,12 +179,12 @@ class Engine:
         return [(Kind.PENDING, "its condition has to hold for longer")] if instance.phase is Phase.PENDING else []
 
     def _for_targets(self, item: Item, case: Case, look: Look, cause: Cause) -> Iterator[Verdict]:
-        key, instance = _instance_key(case), self._instance(case)
+        key, instance = case.key, self._instance(case)
         found = targets(item, case, instance, look)
-        verdicts = [_for_target(item, case, descent, look.bar, cause) for descent in found]
+        verdicts = [_for_target(item, case, _as_seen(descent, look), look.bar, cause) for descent in found]
         if item.action.limit is None or not instance.firing:
-            whom = [_identity(each.target) for each in verdicts if _is_owed(each, instance)]
-            self._instances[key] = lifecycle.begun(instance, item, whom)
+            whom = [identity_of(each.target) for each in verdicts if _is_owed(each, instance)]
+            self._memory.instances[key] = lifecycle.begun(instance, item, whom)
         yield from (self._limited(verdict, look.now) for verdict in verdicts)
 
     def _limited(self, verdict: Verdict, now: float) -> Verdict:
@@ -170,17 +194,7 @@ class Engine:
 
     def due_at(self, verdict: Verdict) -> float:
         """When an action in force is due, by what was recorded so far; -inf at once."""
-        assert verdict.item
-        identity = _identity(verdict.target)
-        due = lifecycle.due_at(
-            verdict.item,
-            self._instances.get(_key_of(verdict), _NEW),
-            identity,
-            self._limits.get(_limit_key(verdict)),
-            self._clocks.get((identity, verdict.monitor.observe)) if identity else None,
-            bool(verdict.process and verdict.process.stopped),
-        )
-        return max(due, self._retries.get((_key_of(verdict), verdict.item.key, identity), due))
+        return self._memory.due_at(verdict)
 
     def _arbitrate(self, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
         """First what is no signal; then for each process the strongest signal asked for, while the others wait.
@@ -190,125 +204,102 @@ class Engine:
         by_process: dict[tuple[ProcessId | None, bool], list[Verdict]] = {}
         for verdict in verdicts:
             if verdict.wants_signal:  # what is only observed stands in nobody's way
-                by_process.setdefault((_identity(verdict.target), verdict.monitor.observe), []).append(verdict)
+                by_process.setdefault((identity_of(verdict.target), verdict.monitor.observe), []).append(verdict)
             else:
                 yield verdict
+        told = {observed: self._told_to_end(observed) for observed in (False, True) if by_process}
         for (identity, observed), asked in sorted(by_process.items(), key=lambda found: -_depth(found[1])):
-            yield from _one_of(asked, identity in self._told_to_end(observed))
+            yield from _one_of(asked, identity in told[observed])
 
     def _told_to_end(self, observed: bool) -> frozenset[ProcessId]:
-        """Who was sent a signal that ends a process, by a rule that fires."""
-        found = self._instances.items()
-        told = (each.told_to_end for ((name, _), _), each in found if self._monitors[name].observe is observed)
-        return frozenset().union(*told)
+        names = {name for name, monitor in self._book.monitors.items() if monitor.observe is observed}
+        return self._memory.told_to_end(names)
 
     # --- what came of it ---
 
     def record(self, outcome: Outcome, now: float) -> None:
-        """Remember what was done: a delivered action uses its limit, a failed one is due again after an interval."""
-        verdict, item = outcome.verdict, outcome.verdict.item
-        assert item
-        key, identity = _key_of(verdict), _identity(verdict.target)
-        if outcome.result in (Result.DENIED, Result.FAILED):
-            self._retries[key, item.key, identity] = now + self.config.settings.interval
+        """Remember what was done."""
+        self._memory.record(outcome, now, self.config.settings.interval)
         if not outcome.result.delivered:
             self._reconsider(outcome)
-            return
-        for each in (key, *self._others_owing(key, item, identity)):
-            instance = lifecycle.delivered(self._instances.get(each, _NEW), item, identity)
-            self._instances[each] = lifecycle.settled(instance, verdict.rule)
-        if lifecycle.is_stop(item.action) and identity:
-            clock = RunningClock(now, (verdict.monitor.name, item.key))
-            self._clocks[identity, verdict.monitor.observe] = clock
-        elif item.action.limit is not None:
-            self._limits[_limit_key(verdict)] = now
-
-    def _others_owing(self, key: InstanceKey, item: Item, target: ProcessId | None) -> list[InstanceKey]:
-        """The same rule, firing for others, that is to do the same to a process: once is enough."""
-        if isinstance(item.action, (Exec, Notify, Log)):
-            return []
-        same = ((each, instance) for each, instance in self._instances.items() if each[0] == key[0] and each != key)
-        return [each for each, instance in same if target in instance.owed.get(item.own, ())]
 
     def _reconsider(self, outcome: Outcome) -> None:
         """After something needless: a rule that would not have begun to fire has not, another may be the largest."""
-        key, cause, item = _key_of(outcome.verdict), outcome.verdict.cause, outcome.verdict.item
-        instance = self._instances.get(key, _NEW)
+        key, cause, item = key_of(outcome.verdict), outcome.verdict.cause, outcome.verdict.item
+        instance = self._memory.instance(key)
         if outcome.result is Result.REFUTED and cause.fresh and instance.firing and not instance.acted:
-            del self._instances[key]
+            del self._memory.instances[key]
+            self._refuted[cause.key] = TICK_SECONDS if outcome.detail == NO_LONGER else _DOUBT_SECONDS
         elif outcome.result is Result.GONE and item and _for_largest(item):
-            self._instances[key] = lifecycle.not_begun(instance, item)
+            self._memory.instances[key] = lifecycle.not_begun(instance, item)
 
-    def next_look(self, verdicts: Iterable[Verdict], now: float) -> float:
-        """When to look again: at the interval, or when something changes by the mere passing of time."""
-        due = [self.due_at(verdict) for verdict in verdicts if verdict.kind in (Kind.FIRE, Kind.LIMITED)]
-        for (rule, _), instance in self._instances.items():
-            due += lifecycle.next_at(instance, self._rules[rule])
-        ticks = (_tick(at, _TICK_SECONDS) for at in due)
-        later = (at for at in (*ticks, _tick(self._next_age, _AGE_TICK_SECONDS)) if at > now)
-        return min([now + min(self.config.settings.interval, self._shortest_growth), *later])
+    # --- when to look again ---
+
+    def arm(self, look: Look, verdicts: Iterable[Verdict]) -> None:
+        """Put down when those who were judged are to be looked at again, after all that was to be done was."""
+        due: dict[Subject, list[float]] = {}
+        for verdict in verdicts:
+            if verdict.kind in (Kind.FIRE, Kind.LIMITED):
+                due.setdefault(verdict.cause.key, []).append(tick(self.due_at(verdict)))
+        for subject in look.subjects:
+            self._arm(subject, look, due.get(subject, []))
+
+    def _arm(self, subject: Subject, look: Look, due: list[float]) -> None:
+        cases = look.of(subject)
+        found = [self._ceilings(case, look) for case in cases]
+        least = headroom.least(each for each in found if each is not None)
+        due += [at for case in cases for at in self._changes(case, look)]
+        again = min((at for at in due if at > look.now), default=inf)
+        if None in found:
+            again = min(again, next_of(self.config.settings.interval, look.now))
+        if subject in self._refuted:
+            again = min(again, next_of(self._refuted.pop(subject), look.now))
+        sight = look.sight(cases[0])
+        self._agenda.judged(subject, again, _parts(least, cases[0], look), headroom.room(least, sight), look.now)
+
+    def _ceilings(self, case: Case, look: Look) -> headroom.Ceilings | None:
+        """Until what sizes there is nothing to do; None where more has to be looked at."""
+        identity = case.subject.identity
+        if identity and (identity, case.covered.monitor.observe) in self._memory.clocks:
+            return None  # it has to be seen running again
+        return headroom.ceilings_of(case.rule, self._instance(case), look.truth(case), look.sight(case))
+
+    def _changes(self, case: Case, look: Look) -> Iterator[float]:
+        """When something changes by the mere passing of time."""
+        yield from map(tick, lifecycle.next_at(self._instance(case), case.rule))
+        yield from (tick(at, AGE_TICK_SECONDS) for at in look.next_ages(case))
+        yield from (look.now + growth.window for growth in case.rule.growths)
 
     # --- reload ---
 
     def adopt(self, previous: Engine, now: float) -> Adoption:
         """Take over what a previous configuration's engine remembers of rules and actions that are still there."""
-        actions = {
-            (monitor.name, item.key): item.action for monitor in self.config.monitors for item in _items(monitor)
-        }
-        self._instances = {
-            (key, identity): lifecycle.carried(instance, previous._rules[key], self._rules[key], now)
-            for (key, identity), instance in previous._instances.items()
-            if key in self._rules and self._acts_as_before(key[0], previous)
-        }
-        self._limits = {
-            key: at
-            for key, at in previous._limits.items()
-            if key[:2] in actions and self._acts_as_before(key[0], previous)
-        }
-        self._clocks = dict(previous._clocks)
+        self._memory = take_over(previous._memory, previous._book, self._book, now)
         self._history.adopt(previous._history)
-        grown = {
-            (monitor.name, found) for monitor in self.config.monitors for r in monitor.rules for found in r.growths
-        }
+        grown = set(self._book.growths)
         self._history.forget(lambda key: isinstance(key[0], Subject) and (key[0].monitor, key[1]) not in grown)
-        stopping = {key: actions.get(clock.stopped_by) for key, clock in self._clocks.items()}
-        used = [(at, actions[key[:2]]) for key, at in self._limits.items()]
-        running = {key: now if clock.since is None else clock.since for key, clock in self._clocks.items()}
-        used += [(running[key], action) for key, action in stopping.items() if action]
-        return Adoption(
-            added=len(self._rules.keys() - previous._rules.keys()),
-            removed=len(previous._rules.keys() - self._rules.keys()),
-            changed=sum(self._is_changed(rule, previous) for rule in self._rules.keys() & previous._rules.keys()),
-            timers_kept=sum(at + (action.limit or 0) > now for at, action in used),
-            left_behind=tuple(key[0] for key, action in stopping.items() if action is None and not key[1]),
-        )
-
-    def _acts_as_before(self, name: str, previous: Engine) -> bool:
-        """Whether what a monitor has done was done as it would be now: what was only observed was not."""
-        return self._monitors[name].observe is previous._monitors[name].observe
-
-    def _is_changed(self, key: RuleKey, previous: Engine) -> bool:
-        """Whether a rule that stays does something else, or for other processes."""
-        ours, theirs = self._rules[key], previous._rules[key]
-        return ours.ladder != theirs.ladder or self._monitors[key[0]].selection != previous._monitors[key[0]].selection
+        return adoption(self._memory, previous._book, self._book, now)
 
     def ever_stopped(self) -> tuple[ProcessId, ...]:
         """The processes that a rule has stopped, and that had not ended at the last look."""
-        return tuple(identity for identity, observed in self._clocks if not observed)
+        return self._memory.ever_stopped()
 
 
-_NEW = Instance()
 _NOT_STOPPED = "it was told to end, and could not while stopped"
 _STRONGER_SENT = "a stronger signal is sent"
 _SAME_SENT = "another rule sends the same signal"
-# Looks are aligned, so that much that is due at almost the same time costs one of them. Nobody means an age exactly.
-_TICK_SECONDS = 0.05
-_AGE_TICK_SECONDS = 0.25
 
 
-def _tick(at: float, seconds: float) -> float:
-    """The first tick that is not before a time."""
-    return at if isinf(at) else round(ceil(at / seconds - 1e-6) * seconds, 6)
+def _parts(least: headroom.Ceilings, case: Case, look: Look) -> list[Part]:
+    """Whose sizes are added up, and how large the sums may be."""
+    return [
+        Part(
+            look.members(case, scope),
+            least.get(Metric("rmem", scope), inf),
+            least.get(Metric("vmem", scope), inf),
+        )
+        for scope in dict.fromkeys(metric.scope for metric in least)
+    ]
 
 
 def _unknown(case: Case, look: Look) -> Iterator[tuple[Kind, str]]:
@@ -326,33 +317,6 @@ def _unknown(case: Case, look: Look) -> Iterator[tuple[Kind, str]]:
             yield Kind.UNKNOWN, f"{found} cannot be read"
 
 
-def _items(monitor: Monitor) -> Iterator[Item]:
-    return (item for rule in monitor.rules for item in rule.items)
-
-
-def _instance_key(case: Case) -> InstanceKey:
-    return (case.covered.monitor.name, case.rule.key), _identity(case.descent)
-
-
-def _key_of(verdict: Verdict) -> InstanceKey:
-    return (verdict.monitor.name, verdict.rule.key), verdict.cause.key.identity
-
-
-def _identity(descent: Descent | None) -> ProcessId | None:
-    return descent.process.id if descent else None
-
-
-def _limit_key(verdict: Verdict) -> LimitKey:
-    """A signal's limit is for each process, that of a command for the rule, so that a decoy cannot shield a hog."""
-    assert verdict.item
-    whom: ProcessId | int | None = None
-    if isinstance(verdict.item.action, Notify):
-        whom = verdict.process.image.uid if verdict.process else None
-    elif not isinstance(verdict.item.action, (Exec, Log)):
-        whom = _identity(verdict.target)
-    return verdict.monitor.name, verdict.item.key, whom
-
-
 def _for_target(item: Item, case: Case, target: Descent | None, bar: Bar, cause: Cause) -> Verdict:
     """The verdict for one of those whom an action is for, its limit not yet asked."""
     verdict = Verdict(Kind.FIRE, cause, item, target)
@@ -362,6 +326,13 @@ def _for_target(item: Item, case: Case, target: Descent | None, bar: Bar, cause:
         return replace(verdict, kind=Kind.SPARED, reason=spared)
     reason = bar(target)
     return replace(verdict, kind=Kind.PROTECTED, reason=reason) if reason else verdict
+
+
+def _as_seen(target: Descent | None, look: Look) -> Descent | None:
+    """A target, stopped or not as it was in this look."""
+    if target is None or target.process.stopped is (stopped := look.readings.stopped(target.process.id)):
+        return target
+    return target._replace(process=target.process._replace(state="T" if stopped else "S"))
 
 
 def _is_owed(verdict: Verdict, instance: Instance) -> bool:
@@ -378,17 +349,10 @@ def _lives(case: Case, look: Look) -> bool:
     return case.descent is None or look.readings.lives(case.descent.process.id)
 
 
-def _remains(whom: object, table: ProcessTable) -> bool:
-    return not isinstance(whom, ProcessId) or whom in table
-
-
 def _is_over(key: Key, table: ProcessTable) -> bool:
-    """Whether a series of the history is of a process that has ended, or a rate of one that is stopped."""
-    about = key[0]
-    if isinstance(about, Subject):
-        return about.identity is not None and about.identity not in table
-    process = table.get(about) if isinstance(about, ProcessId) else None
-    return process is None or process.stopped
+    """Whether a series of the history is of a process that has ended."""
+    identity = key[0].identity if isinstance(key[0], Subject) else key[0]
+    return isinstance(identity, ProcessId) and identity not in table
 
 
 def _stops(verdict: Verdict) -> bool:

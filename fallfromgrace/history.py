@@ -74,6 +74,10 @@ class History:
         """Whether anything is remembered."""
         return key in self._series
 
+    def drop(self, key: Key) -> None:
+        """Forget one series."""
+        self._series.pop(key, None)
+
     def forget(self, gone: Callable[[Key], bool]) -> None:
         """Drop what is remembered of something that is gone."""
         self._series = {key: series for key, series in self._series.items() if not gone(key)}

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
 from math import inf
 from typing import NamedTuple
 
 from fallfromgrace.coverage import Covered
-from fallfromgrace.expression import NOTHING, Metric, Trigger, evaluate
+from fallfromgrace.docket import Case, Docket
+from fallfromgrace.expression import NOTHING, Metric, Scope, Trigger, evaluate
 from fallfromgrace.history import History
 from fallfromgrace.lifecycle import Truth
 from fallfromgrace.protection import Bar
 from fallfromgrace.readings import COUNTERS, FACETS, Ageless, Facet, Readings, Sight, Subject, Want, needed
 from fallfromgrace.rules import Rule
-from fallfromgrace.table import Descent, ProcessId, ProcessTable
+from fallfromgrace.table import Descent, ProcessId
 
 # The start time of a process is known to a hundredth of a second.
 _TICK_SECONDS = 0.01
-
-
-class Case(NamedTuple):
-    """A rule and whom it is judged for: a process that its monitor covers, or None for all of these."""
-
-    covered: Covered
-    rule: Rule
-    descent: Descent | None
-
-    @property
-    def subject(self) -> Subject:
-        return Subject(self.covered.monitor.name, self.descent.process.id if self.descent else None)
 
 
 class Judged(NamedTuple):
@@ -40,31 +29,27 @@ class Judged(NamedTuple):
 
 
 class Look:
-    """What is seen at one moment. `judge` asks for readings until there are none left that would decide anything."""
+    """What is seen at one moment of some subjects, or of all.
 
-    def __init__(self, table: ProcessTable, covered: Sequence[Covered], bar: Bar, history: History, now: float) -> None:
-        self.table = table
-        self.covered = covered
+    `judge` asks for readings until there are none left that would decide anything.
+    """
+
+    def __init__(
+        self, docket: Docket, bar: Bar, history: History, now: float, subjects: Collection[Subject] | None = None
+    ) -> None:
+        self.table = docket.table
+        self.covered = docket.covered
+        self.subjects = tuple(docket.cases if subjects is None else docket.in_order(subjects))
+        self.cases = tuple(case for subject in self.subjects for case in docket.cases[subject])
         self.bar = bar
         self.now = now
-        self.readings = Readings(table)
+        self.readings = Readings(docket.table)
+        self.tree = docket.tree
+        self._docket = docket
         self._history = history
         self._sights: dict[Subject, Sight] = {}
-        self._trees: dict[ProcessId, tuple[Descent, ...]] = {}
         self._judged: dict[tuple[Subject, str], Judged] = {}
         self._primed = False
-
-    @cached_property
-    def cases(self) -> tuple[Case, ...]:
-        """Every rule for everybody whom it is about, in the order of the file."""
-        return tuple(self._cases())
-
-    def _cases(self) -> Iterator[Case]:
-        for covered in self.covered:
-            each = [rule for rule in covered.monitor.rules if not rule.shared]
-            for descent in covered.descents:
-                yield from (Case(covered, rule, descent) for rule in each)
-            yield from (Case(covered, rule, None) for rule in covered.monitor.rules if rule.shared)
 
     def judge(self, firing: Callable[[Case], bool]) -> frozenset[Want]:
         """Judge what is not decided yet; the readings that would decide more, of each case the cheapest.
@@ -84,12 +69,9 @@ class Look:
         return frozenset(wants)
 
     def _cheap(self) -> Iterator[Want]:
-        for covered in self.covered:
-            rules = covered.monitor.rules if covered.descents else ()
-            names = {found.name for rule in rules for found in rule.trigger.measured if isinstance(found, Metric)}
-            facets = {FACETS[each] for name in names for each in needed(name) if FACETS[each] <= Facet.MEMORY}
-            for descent in covered.descents:
-                yield from (Want(descent.process.id, facet) for facet in facets)
+        for case in self.cases:
+            if case.descent:
+                yield from (Want(case.descent.process.id, facet) for facet in _cheap_facets(case.rule))
 
     def _judge(self, case: Case, firing: bool) -> Judged:
         sight = self.sight(case)
@@ -100,6 +82,16 @@ class Look:
     def truth(self, case: Case) -> Truth:
         """What `judge` found."""
         return self._judged[case.subject, case.rule.key].truth
+
+    def of(self, subject: Subject) -> Sequence[Case]:
+        """The cases of a subject."""
+        return self._docket.cases[subject]
+
+    def members(self, case: Case, scope: Scope) -> Sequence[ProcessId]:
+        """Whose metrics a scope adds up."""
+        if scope is Scope.TREE and case.descent:
+            return tuple(each.process.id for each in self.tree(case.descent))
+        return (case.descent.process.id,) if scope is Scope.OWN and case.descent else case.covered.identities
 
     def sight(self, case: Case) -> Sight:
         """What a rule sees."""
@@ -117,26 +109,18 @@ class Look:
             self._sights[subject] = Sight(self.readings, self._history, subject, tree, group, self.now)
         return self._sights[subject]
 
-    def tree(self, top: Descent) -> tuple[Descent, ...]:
-        """A process that is covered and all that lives below it, itself first."""
-        identity = top.process.id
-        if identity not in self._trees:
-            # A table that is stale somewhere may have the top below itself.
-            found = self.table.descendants([top.process])
-            below = (each for each in found if each.process.alive and each.process.id != identity)
-            placed = (each._replace(root=top.root, depth=top.depth + each.depth) for each in below)
-            self._trees[identity] = (top, *placed)
-        return self._trees[identity]
-
     def remember(self) -> None:
         """Keep what later looks compare with."""
         for case in self.cases:
             for growth in case.rule.growths:
                 self.sight(case).remember(growth)
-        for identity in self.readings.identities:
+        for identity in self.readings.identities if self._counters else ():
             sample = self.readings.sample(identity)
             for counter in self._counters & sample.keys():
-                self._remember((identity, counter), sample[counter], sample.get("age", inf))
+                if self.readings.stopped(identity):
+                    self._history.drop((identity, counter))  # what comes after is no rate of now
+                else:
+                    self._remember((identity, counter), sample[counter], sample.get("age", inf))
 
     def _remember(self, key: tuple[ProcessId, str], counted: float, age: float) -> None:
         """Keep a counter; of a young process also that it was nothing when the process began."""
@@ -148,16 +132,20 @@ class Look:
     @cached_property
     def _counters(self) -> frozenset[str]:
         """What rates are asked for, by what they are the change of."""
-        rules = (rule for covered in self.covered for rule in covered.monitor.rules)
-        metrics = {found.name for rule in rules for found in rule.remembered if isinstance(found, Metric)}
+        metrics = {found.name for case in self.cases for found in case.rule.remembered if isinstance(found, Metric)}
         return frozenset(COUNTERS[name][0] for name in metrics)
 
-    def next_ages(self) -> Iterator[float]:
+    def next_ages(self, case: Case) -> Iterator[float]:
         """When a process reaches an age that decides a rule of it."""
-        for case in (case for case in self.cases if case.rule.ages and _depends_on_age(case.rule, self.sight(case))):
+        if case.rule.ages and _depends_on_age(case.rule, self.sight(case)):
             age = self.sight(case).interval(Metric("age"))
             if age.known:
                 yield from (self.now + limit - age.low + _TICK_SECONDS for limit in case.rule.ages if limit >= age.low)
+
+
+def _cheap_facets(rule: Rule) -> set[Facet]:
+    names = {found.name for found in rule.trigger.measured if isinstance(found, Metric)}
+    return {FACETS[each] for name in names for each in needed(name) if FACETS[each] <= Facet.MEMORY}
 
 
 def _depends_on_age(rule: Rule, sight: Sight) -> bool:

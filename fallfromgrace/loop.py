@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import signal
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
-from fallfromgrace import __version__
+from fallfromgrace import __version__, exits
 from fallfromgrace.actions import Performer, Ready
+from fallfromgrace.agenda import TICK_SECONDS, next_of
 from fallfromgrace.engine import Engine
 from fallfromgrace.errors import ConfigError
 from fallfromgrace.logs import ERROR, INFO, Log
 from fallfromgrace.protection import Self
+from fallfromgrace.readings import Subject
 from fallfromgrace.report import Reporter
 from fallfromgrace.rules import Config
 from fallfromgrace.source import Source
-from fallfromgrace.table import ProcessId
+from fallfromgrace.table import ProcessId, ProcessTable
 from fallfromgrace.verdict import Kind, Outcome, Result, Verdict
 
 _ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
 # What the loop sleeps on. They stay blocked and are taken one by one while it waits: no handler ever runs, so a
 # storm of them can neither interrupt a look nor nest.
 _AWAITED = _ENDING | {signal.SIGHUP, signal.SIGCHLD, signal.SIGIO}
+# What a source may wake us with.
+_WAKES = {signal.SIGURG}
 
 # At least so long between two reloads: a storm of HUPs must not keep us from looking.
 _RELOAD_SECONDS = 1.0
@@ -37,17 +41,24 @@ _LEAVING_SECONDS = 0.5
 
 def block_signals() -> None:
     """Keep the signals that the loop waits for, from now on, also those ignored by whoever started us."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED | _WAKES)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
-# Signals of one look are sent in groups of at most so many processes, each of which is held by a descriptor.
+# Signals of one look are sent in groups of at most so many processes, each of which is held by a descriptor: a quarter
+# of those that we may have, and no more than that.
 _MOST_HELD = 256
+
+
+def _most_held() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_HELD if soft == resource.RLIM_INFINITY else max(1, min(_MOST_HELD, soft // 4))
+
 
 _Step = TypeVar("_Step")
 
 
-def _groups(verdicts: Iterable[Verdict]) -> Iterator[list[Verdict]]:
+def _groups(verdicts: Iterable[Verdict], most: int) -> Iterator[list[Verdict]]:
     """What is to be performed together: each command alone, signals together, parents before their children.
 
     A parent that ends first leaves its children nobody's, but they are held by then; one that ended last would have
@@ -60,7 +71,7 @@ def _groups(verdicts: Iterable[Verdict]) -> Iterator[list[Verdict]]:
         elif verdict.kind is Kind.FIRE:
             yield [verdict]
     while signals:  # the deepest come first
-        group, signals = signals[:_MOST_HELD], signals[_MOST_HELD:]
+        group, signals = signals[:most], signals[most:]
         yield group[::-1]
 
 
@@ -94,6 +105,7 @@ class Loop:
         self._ready = ready
         self._notify = notify
         self._clock = clock
+        self._woken = False
         self._reload_at: float | None = None
         self._reloaded_at = -_RELOAD_SECONDS
         self._drained_at = -_DRAIN_SECONDS
@@ -101,12 +113,15 @@ class Loop:
     def run(self) -> int:
         """Look and act until SIGTERM or SIGINT; the exit status."""
         block_signals()
+        self._set_up_source()
         self._reporter.started(self._engine.config, __version__, dry_run=self._performer.dry_run)
         next_look = self._look()
         self._ready()
         while not (asked := self._wait(next_look)) & _ENDING:
             if signal.SIGHUP in asked and self._reload_at is None:
                 self._reload_at = max(self._clock(), self._reloaded_at + _RELOAD_SECONDS)
+            if asked & self._source.wakes:  # what comes in the same tick is looked at together
+                self._woken, next_look = True, min(next_look, next_of(TICK_SECONDS, self._clock()))
             self._tend()
             if self._reload_at is not None and self._clock() >= self._reload_at:
                 self._reload()
@@ -114,6 +129,11 @@ class Loop:
             if self._clock() >= next_look:
                 next_look = self._look()
         return self._leave()
+
+    def _set_up_source(self) -> None:
+        """Tell the source what the rules are about."""
+        self._source.configure(self._engine.selects, self._engine.config.settings.process_events)
+        self._source.prepare(self._engine.facets)
 
     def _wait(self, next_look: float) -> set[int]:
         """Sleep until something is due or a signal comes; every signal that has come."""
@@ -133,6 +153,8 @@ class Loop:
         """Which signals to wait for, and until when; the others stay pending and lose nothing by it."""
         until = min(next_look, self._performer.spawner.next_wake)
         awaited: set[int] = set(_AWAITED)
+        if not self._woken:
+            awaited |= self._source.wakes
         if self._reload_at is not None:
             awaited.discard(signal.SIGHUP)
             until = min(until, self._reload_at)
@@ -153,23 +175,33 @@ class Loop:
         """The one place that catches everything: whatever went wrong once, the next look is still owed."""
         try:
             yield
-        except Exception:  # noqa: BLE001 - see above
+        except Exception as error:  # noqa: BLE001 - see above
             self._log.write(ERROR, f"{what} failed; please report this:")
-            for line in traceback.format_exc().splitlines():
+            for line in exits.trace(error).splitlines():
                 self._log.write(ERROR, line)
 
     def _sweep(self, now: float) -> float:
-        table = self._source.look(now)
-        look = self._engine.look(table, self._performer.spawner.groups, now)
-        while wants := self._engine.wants(look):
+        engine, source = self._engine, self._source
+        table, self._woken = source.look(now), False
+        if engine.see(table, now):
+            self._reporter.forget(table)
+        if watched := engine.watched(now):
+            engine.watch(source.sizes(watched), now)
+        if due := engine.due(now):
+            self._judge(table, due, now)
+        return min(engine.next_look, source.next_look(), now + engine.config.settings.interval)
+
+    def _judge(self, table: ProcessTable, subjects: Sequence[Subject], now: float) -> None:
+        engine = self._engine
+        look = engine.look(table, self._performer.spawner.groups, now, subjects)
+        while wants := engine.wants(look):
             look.readings.add(wants, self._source.measure(wants, now))
-        verdicts = self._engine.sweep(look)
-        self._reporter.forget(table)
+        verdicts = engine.sweep(look)
         for verdict in verdicts:
             self._reporter.verdict(verdict)
-        for group in _groups(verdicts):
-            self._perform([verdict for verdict in group if self._engine.due_at(verdict) <= now], now)
-        return self._engine.next_look(verdicts, now)
+        for group in _groups(verdicts, _most_held()):
+            self._perform([verdict for verdict in group if engine.due_at(verdict) <= now], now)
+        engine.arm(look, verdicts)
 
     def _perform(self, verdicts: Sequence[Verdict], now: float) -> None:
         """Act on a group: all are held and asked again before the first is acted upon."""
@@ -211,6 +243,7 @@ class Loop:
         engine = Engine(config, self._myself)
         adoption = engine.adopt(self._engine, self._clock())
         self._engine = engine
+        self._set_up_source()
         self._performer.spawner.keep({monitor.name for monitor in config.monitors})
         self._reporter.reloaded(config, adoption)
         self._reporter.left_stopped(self._still_stopped(adoption.left_behind), "by a rule that is gone")

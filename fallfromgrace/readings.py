@@ -7,7 +7,19 @@ from enum import IntEnum
 from math import inf
 from typing import Any, NamedTuple, TypeVar
 
-from fallfromgrace.expression import NOTHING, Growth, Measured, Metric, Sample, Scope, View, Whole
+from fallfromgrace.expression import (
+    NOTHING,
+    Condition,
+    Growth,
+    Measured,
+    Metric,
+    Sample,
+    Scope,
+    View,
+    Whole,
+    measured,
+    wholes,
+)
 from fallfromgrace.history import History
 from fallfromgrace.intervals import ARITHMETIC, UNKNOWN, Interval, exactly, total
 from fallfromgrace.table import ProcessId, ProcessTable
@@ -17,7 +29,7 @@ class Facet(IntEnum):
     """What can be read at one go, the cheapest first."""
 
     MACHINE = 0
-    STAT = 1  # cputime, threads, age
+    STAT = 1  # cputime, threads, age, stopped
     MEMORY = 2  # rmem, vmem
     IO = 3  # read_bytes, write_bytes: what was read and written since the process started
     DESCRIPTORS = 4  # fds, fdlimit
@@ -25,7 +37,7 @@ class Facet(IntEnum):
 
 
 FACETS: Mapping[str, Facet] = {
-    **dict.fromkeys(("cputime", "threads", "age", "cpu"), Facet.STAT),
+    **dict.fromkeys(("cputime", "threads", "age", "stopped", "cpu"), Facet.STAT),
     **dict.fromkeys(("rmem", "vmem"), Facet.MEMORY),
     **dict.fromkeys(("read", "write", "read_bytes", "write_bytes"), Facet.IO),
     **dict.fromkeys(("fds", "fdlimit"), Facet.DESCRIPTORS),
@@ -75,6 +87,11 @@ class Readings:
     def lives(self, identity: ProcessId) -> bool:
         """Whether a process had not ended when it was last read."""
         return identity not in self._ended
+
+    def stopped(self, identity: ProcessId) -> bool:
+        """Whether a process is stopped, by what was read in this look, else by what was known before."""
+        read, process = self.sample(identity).get("stopped"), self.table.get(identity)
+        return bool(read) if read is not None else bool(process and process.stopped)
 
     def sample(self, identity: ProcessId | None) -> dict[str, float]:
         """What was read of a process, or of the machine."""
@@ -207,8 +224,8 @@ class Sight:
 
     def _rate(self, identity: ProcessId, name: str) -> Interval:
         counter, factor = COUNTERS[name]
-        sample, process = self._readings.sample(identity), self._readings.table.get(identity)
-        if counter not in sample or process is None or process.stopped:
+        sample = self._readings.sample(identity)
+        if counter not in sample or self._readings.stopped(identity):
             return UNKNOWN
         window = self._history.rate_window
         if sample.get("age", inf) < window:  # it had used nothing when it was not there yet
@@ -233,6 +250,15 @@ def needed(name: str) -> tuple[str, ...]:
     if name in _AT_MOST:
         return name, *needed(_AT_MOST[name])
     return (name,) if name in FACETS else ()
+
+
+def facets_of(condition: Condition) -> frozenset[Facet]:
+    """All that may have to be read for a condition."""
+    parts = {Facet.DESCRIPTORS if whole is Whole.DESCRIPTORS else Facet.MACHINE for whole in wholes(condition)}
+    metrics = {found.metric if isinstance(found, Growth) else found for found in measured(condition)}
+    machine = {Facet.MACHINE for metric in metrics if metric.scope is Scope.SYSTEM}
+    names = {name for metric in metrics if metric.scope is not Scope.SYSTEM for name in needed(metric.name)}
+    return frozenset(parts | machine | {FACETS[name] for name in names})
 
 
 class Ageless:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fallfromgrace.engine import Adoption
+from fallfromgrace.adoption import Adoption
 from fallfromgrace.errors import ConfigError
 from fallfromgrace.logs import ERROR, INFO, NOTICE, WARNING, Log, outcome_line, verdict_line
 from fallfromgrace.rules import Config, counted

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from fallfromgrace.docket import Case
 from fallfromgrace.expression import NOTHING
 from fallfromgrace.lifecycle import Instance
-from fallfromgrace.looks import Case, Look
+from fallfromgrace.looks import Look
 from fallfromgrace.readings import Facet, Want
 from fallfromgrace.rules import Adjust, Item, Notify, Signal, Target
 from fallfromgrace.table import Descent, ProcessId

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
 from fallfromgrace.expression import Sample, View, evaluate
 from fallfromgrace.readings import Again, Subject
+from fallfromgrace.records import dataclass
 from fallfromgrace.rules import Item, Log, Monitor, Notify, Rule, Settings, Signal
 from fallfromgrace.table import Descent, Process
 
@@ -128,6 +128,9 @@ class Reread(NamedTuple):
     below: bool = True  # whether every parent up to the root is still one
 
 
+NO_LONGER = "the condition no longer holds"
+
+
 def refutation(verdict: Verdict, now: Reread) -> str:
     """Why a verdict about a process no longer stands, given what was read anew; empty where it still does."""
     target, cause = verdict.target, verdict.cause
@@ -155,5 +158,5 @@ def _no_cause(cause: Cause, now: Reread) -> str:
     if trigger.until and evaluate(trigger.until.condition, again).truth and not trigger.until.seconds:
         return "it has recovered"
     if (cause.fresh or not trigger.until) and not evaluate(trigger.condition, again).truth:
-        return "the condition no longer holds"
+        return NO_LONGER
     return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -11,10 +11,11 @@ from fallfromgrace.engine import Engine
 from fallfromgrace.expression import SYSTEM_METRICS, Measured, Sample, Whole
 from fallfromgrace.grammar import parse_action, parse_trigger
 from fallfromgrace.intervals import UNKNOWN, Interval, exactly
+from fallfromgrace.looks import Look
 from fallfromgrace.protection import Self
 from fallfromgrace.readings import FACETS, Facet, Want
 from fallfromgrace.rules import Config, Monitor, Selector, Settings, Step, User, make_rules
-from fallfromgrace.table import Descent, Image, Process, ProcessId, ProcessTable
+from fallfromgrace.table import Descent, Image, Process, ProcessId, ProcessTable, Size
 from fallfromgrace.verdict import Cause, Kind, Outcome, Result, Verdict
 
 MIB = 1 << 20
@@ -146,6 +147,8 @@ class Life:
         self.myself = Self(OUR_PID, only_uid)
         self.engine = Engine(config(*monitors, interval=interval, protect=protect), self.myself)
         self.next_look = 0.0
+        self.looks: list[float] = []  # when `live` looked at all, and when it judged somebody
+        self.judged: list[float] = []
         self.machine = machine
         self.reads: list[Want] = []
 
@@ -154,12 +157,13 @@ class Life:
     ) -> list[Verdict]:
         """The verdicts of one look at (process, MiB of rmem or a whole sample or None for gone)."""
         seen = list(seen)
-        looked_at = table(*(each for each, _ in seen))
+        return self._judge(now, seen, self.engine.look(table(*(each for each, _ in seen)), frozenset(own_groups), now))
+
+    def _judge(self, now: float, seen: Iterable[tuple[Process, Sample | float | None]], look: Look) -> list[Verdict]:
         crowd = Crowd({None: self.machine, **{each.id: _sample(sample) for each, sample in seen}})
-        look = self.engine.look(looked_at, frozenset(own_groups), now)
         while wants := self.engine.wants(look):
             look.readings.add(wants, crowd.measure(wants, now))
-        self.reads = crowd.reads
+        self.seen, self.reads = look, crowd.reads
         return list(self.engine.sweep(look))
 
     def look(
@@ -170,13 +174,46 @@ class Life:
         results: Mapping[int, Result] = MappingProxyType({}),
     ) -> list[tuple[int | None, str]]:
         """(pid, action) of everything that was tried at this look; what came of it is `result`, or by pid."""
-        verdicts, done = self.sweep(now, seen), []
+        return self._act(now, self.sweep(now, seen), result, results)
+
+    def _act(
+        self, now: float, verdicts: list[Verdict], result: Result, results: Mapping[int, Result]
+    ) -> list[tuple[int | None, str]]:
+        done = []
         for each in verdicts:
             if each.kind is Kind.FIRE and self.engine.due_at(each) <= now:
                 pid = each.process.id.pid if each.process else None
                 self.engine.record(Outcome(each, results.get(pid or 0, result)), now)
                 done.append((pid, str(each.item.action) if each.item else ""))
-        self.next_look = self.engine.next_look(verdicts, now)
+        self.engine.arm(self.seen, verdicts)
+        self.next_look = self.engine.next_look
+        return done
+
+    def live(
+        self,
+        until: float,
+        world: Callable[[float], Iterable[tuple[Process, Sample | float | None]]],
+        late: float = 0.0,
+        result: Result = Result.SENT,
+    ) -> list[tuple[float, int | None, str]]:
+        """What the loop would do up to a time, each look `late` by some seconds: (when, pid, action)."""
+        now, done, self.looks, self.judged = 0.0, [], [], []
+        known = table()
+        while now <= until:
+            seen = list(world(now))
+            if [each for each, _ in seen] != list(known):
+                known = table(*(each for each, _ in seen))
+            self.looks.append(now)
+            self.engine.see(known, now)
+            read = {each.id: _sample(sample) for each, sample in seen}
+            watched = self.engine.watched(now)
+            sizes = {who: Size(each["rmem"], each["vmem"]) for who, each in read.items() if each and who in watched}
+            self.engine.watch(sizes, now)
+            if due := self.engine.due(now):
+                self.judged.append(now)
+                verdicts = self._judge(now, seen, self.engine.look(known, frozenset(), now, due))
+                done += [(now, *each) for each in self._act(now, verdicts, result, {})]
+            now = min(self.engine.next_look, float(int(now) + 1)) + late
         return done
 
     def reload(self, now: float, *monitors: Monitor) -> Any:

@@ -207,7 +207,7 @@ def test_what_cannot_be_read_starts_nothing_and_ends_nothing():
 
 def test_the_next_look_is_at_the_interval_or_when_a_limit_runs_out():
     life = Life(monitor({"rmem > 500m": "exec @ 3s x"}), interval=10)
-    life.look(0, (HOG, 400))
+    life.look(0, (HOG, {}))
     assert life.next_look == 10
     life.look(10, (HOG, 600))
     assert life.next_look == 13
@@ -268,7 +268,7 @@ def test_a_reload_drops_the_limits_of_actions_that_are_gone():
     life = Life(monitor({"rmem > 500m": ["exec @ 1h x", "term @ 1h"]}))
     life.look(0, (HOG, 700))
     assert life.reload(10, monitor({"rmem > 500m": "exec @ 1h y"})).timers_kept == 0
-    assert life.engine._limits == {}
+    assert life.engine._memory.limits == {}
 
 
 def test_a_reload_counts_only_timers_that_have_not_run_out():
@@ -306,7 +306,8 @@ def test_nothing_is_remembered_of_processes_that_ended():
     life.look(5, *((process(pid), 600) for pid in range(200, 300)), result=Result.FAILED)
     life.look(10)
     engine = life.engine
-    assert [engine._instances, engine._limits, engine._clocks, engine._retries] == [{}] * 4
+    kept = engine._memory
+    assert [kept.instances, kept.limits, kept.clocks, kept.retries] == [{}] * 4
     assert len(engine._history) == 0
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from fallfromgrace.readings import Facet
 from fallfromgrace.table import ProcessId
-from fallfromgrace.verdict import Kind, Result
+from fallfromgrace.verdict import NO_LONGER, Kind, Outcome, Result
 from tests.builders import MIB, Life, monitor, process
 
 HOG = process(100)
@@ -90,9 +90,9 @@ def next_looks(actions, story, **sample):
 @pytest.mark.parametrize(
     ("actions", "story", "looks"),
     [
-        ({"rmem > 500m for 3s": "term"}, [(0, 600), (3, 600)], [3, 13]),
-        ({"rmem > 500m": ["log a", "after 4s term", "after 2s kill"]}, [(0, 600), (4, 600), (6, 600)], [4, 6, 16]),
-        ({"rmem > 500m until rmem < 400m for 5s": "term"}, [(0, 600), (1, 300), (6, 300)], [10, 6, 16]),
+        ({"rmem > 500m for 3s": "term"}, [(0, 600), (3, 600)], [3, 10]),
+        ({"rmem > 500m": ["log a", "after 4s term", "after 2s kill"]}, [(0, 600), (4, 600), (6, 600)], [4, 6, 10]),
+        ({"rmem > 500m until rmem < 400m for 5s": "term"}, [(0, 600), (1, 300), (6, 300)], [10, 6, 10]),
         ({"rmem > 500m until rmem < 400m for 5s": "term"}, [(0, 300)], [10]),
     ],
 )
@@ -106,7 +106,7 @@ def test_the_next_look_is_when_a_process_comes_of_an_age_that_a_rule_asks_for():
     life = Life(monitor({"age > 1h": "term"}), interval=10)
     life.look(0, (HOG, {"age": 3596.0}))
     assert life.look(4.25, (HOG, {"age": 3600.25})) == [(100, "term")]
-    assert next_looks({"age > 1h and rmem > 500m": "term"}, [(0, 1)], age=3596.0) == [10]
+    assert next_looks({"age > 1h and cputime > 500s": "term"}, [(0, 1)], age=3596.0, cputime=1.0) == [10]
 
 
 def test_many_who_come_of_age_one_after_the_other_cost_few_looks():
@@ -115,6 +115,88 @@ def test_many_who_come_of_age_one_after_the_other_cost_few_looks():
         life.look(now, *((process(pid), {"age": now - pid * 0.001}) for pid in range(100, 1000)))
         now, looks = life.next_look, looks + 1
     assert looks < 10
+
+
+# --- watching: who is near a limit is looked at soon, who is far from it seldom ---
+
+
+@pytest.mark.parametrize("rule", ["rmem > 500m", "pmem > 500m", "tree.rmem > 500m", "rmem > 500m and age > 1m"])
+@pytest.mark.parametrize("began", [0.0, 3.21, 9.99])
+def test_who_grows_by_a_gibibyte_a_second_is_caught_within_64_mib(rule, began):
+    def grown(now):
+        return 1 + max(0.0, now - began) * 1024
+
+    life = Life(monitor({rule: "term"}))
+    mib = {"pmem": 9e9, "age": 99.0}
+    done = life.live(20, lambda now: [(HOG, {**mib, "rmem": grown(now) * MIB, "vmem": 9e9})], late=0.005)
+    [(when, pid, action)] = done
+    assert (pid, action) == (100, "term")
+    assert 500 < grown(when) <= 564
+
+
+def test_a_process_that_jumps_over_its_limit_is_caught_at_the_next_look():
+    life = Life(monitor({"rmem > 500m": "term"}))
+    assert life.live(12, lambda now: [(HOG, 480 if now < 7.02 else 900)]) == [(7.05, 100, "term")]
+
+
+def test_a_quiet_machine_is_hardly_looked_at():
+    life = Life(monitor({"rmem > 20g": "term", "tree.vmem > 30g": "term"}, children=True), interval=10)
+    life.live(100, lambda now: [(HOG, 10), (process(101, "kid", ppid=100), 10)])
+    assert life.judged == [0]  # since then nothing but sizes was read
+    assert len(life.looks) == 101  # those of once a second are the source's own
+
+
+def test_a_watched_process_costs_no_readings_but_its_size_until_it_crosses():
+    life = Life(monitor({"pmem > 500m and cputime > 1s": "log x"}))
+    sample = {"vmem": 0, "pmem": 550 * MIB, "cputime": 2.0}
+    done = life.live(9, lambda now: [(HOG, {**sample, "rmem": (400 if now < 4.41 else 600) * MIB})])
+    assert done == [(4.45, 100, "log x")]
+    assert [now for now in life.judged if now <= 4.45] == [0, 4.45]
+
+
+def test_a_rule_that_fires_does_not_keep_a_stronger_one_from_being_watched():
+    life = Life(monitor({"rmem > 500m": "log @ 1h x", "rmem > 900m": "kill"}))
+    done = life.live(9, lambda now: [(HOG, 880 if now < 4.41 else 905)])
+    assert done == [(0, 100, "log @ 1h x"), (4.45, 100, "kill")]
+
+
+def test_rules_of_several_monitors_are_judged_together_so_that_one_signal_is_sent():
+    monitors = monitor({"rmem > 500m": "term"}, "a"), monitor({"rmem > 500m": "kill", "vmem > 9g": "term"}, "b")
+    done = Life(*monitors).live(9, lambda now: [(HOG, 480 if now < 4.41 else 905)])
+    assert done[0] == (4.45, 100, "kill")
+
+
+def test_a_child_that_joins_a_tree_is_counted_as_soon_as_it_is_known():
+    life = Life(monitor({"tree.rmem > 500m": "term"}))
+    kid = process(101, "kid", ppid=100)
+    assert life.live(9, lambda now: [(HOG, 300), *([(kid, 300)] if now >= 3 else [])]) == [(3, 100, "term")]
+
+
+def test_what_a_monitor_covers_is_counted_as_soon_as_it_is_known():
+    life = Life(monitor({"count < 2": "log few", "group.rmem > 500m": "log much"}))
+    other = process(200)
+    assert life.live(9, lambda now: [(HOG, 300), *([(other, 300)] if now >= 3 else [])]) == [
+        (0, None, "log few"), (3, None, "log much")
+    ]  # fmt: skip
+
+
+def test_who_was_stopped_is_seen_running_again_within_an_interval_though_it_is_small_now():
+    life = Life(monitor({"rmem > 500m": "stop @ 10m"}), interval=10)
+
+    def world(now):
+        state = "T" if 1 < now < 21 else "S"
+        return [(process(100, state=state), 600 if now < 1 or now > 100 else 100)]
+
+    assert [when for when, *_ in life.live(700, world)] == [0, 630]
+
+
+@pytest.mark.parametrize(("why", "again"), [(NO_LONGER, 0.05), ("it is excluded now", 1.0)])
+def test_what_was_refuted_is_judged_again_soon(why, again):
+    life = Life(monitor({"rmem > 500m": "term"}))
+    [found] = verdicts = life.sweep(0, [(HOG, 600)])
+    life.engine.record(Outcome(found, Result.REFUTED, why), 0)
+    life.engine.arm(life.seen, verdicts)
+    assert life.engine.next_look == again
 
 
 # --- stop ---
@@ -209,7 +291,7 @@ def test_a_reused_pid_begins_anew_on_the_first_rung():
 def test_a_process_that_dies_between_rungs_is_forgotten_and_recovers_not():
     life = Life(monitor({"rmem > 500m": ["term", "after 30s kill", "recovered log fine"]}))
     assert [life.look(0, (HOG, 600)), life.look(10), life.look(30)] == [[(100, "term")], [], []]
-    assert life.engine._instances == {}
+    assert life.engine._memory.instances == {}
 
 
 def test_one_that_died_between_look_and_reading_does_nothing_and_is_forgotten():
@@ -350,7 +432,7 @@ def test_a_rule_that_is_no_longer_only_observed_does_what_it_had_only_said():
 def test_a_recovery_that_is_written_later_is_not_of_what_fired_long_ago():
     life = Life(monitor({"rmem > 100m": "log x"}))
     assert [life.look(now, (HOG, mib)) for now, mib in [(0, 200), (10, 1)]] == [[(100, "log x")], []]
-    assert life.engine._instances == {}
+    assert life.engine._memory.instances == {}
     life.reload(20, monitor({"rmem > 100m": ["log x", "recovered log fine"]}))
     assert life.look(30, (HOG, 1)) == []
 
@@ -513,6 +595,6 @@ def test_nothing_is_remembered_of_groups_and_trees_that_ended():
     for pid in range(100, 150):
         life.look(pid, (process(pid), {"rmem": 1, "vmem": 1, "cputime": 1.0, "age": 5.0}))
     life.look(200)
-    assert (len(life.engine._history), life.engine._instances) == (0, {})
+    assert (len(life.engine._history), life.engine._memory.instances) == (0, {})
     assert life.engine.ever_stopped() == ()
-    assert ProcessId(100, 100) not in life.engine._clocks
+    assert ProcessId(100, 100) not in life.engine._memory.clocks

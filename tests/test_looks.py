@@ -1,4 +1,5 @@
 from fallfromgrace.coverage import Coverage
+from fallfromgrace.docket import Docket
 from fallfromgrace.history import History
 from fallfromgrace.looks import Look, cheapest
 from fallfromgrace.protection import Bar, Self
@@ -12,7 +13,8 @@ TOP, KID = process(100), process(101, "kid", ppid=100)
 def look(*processes, monitors=(), now=0.0):
     looked_at = table(*processes)
     covered = Coverage(monitors).of(looked_at)
-    return Look(looked_at, covered, Bar(Settings(), Self(OUR_PID), frozenset()), History(10.0), now)
+    docket = Docket(looked_at, covered)
+    return Look(docket, Bar(Settings(), Self(OUR_PID), frozenset()), History(10.0), now)
 
 
 def tree_of(seen):

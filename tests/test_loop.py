@@ -17,10 +17,11 @@ from fallfromgrace.loop import Loop
 from fallfromgrace.protection import Self
 from fallfromgrace.readings import Facet, Want
 from fallfromgrace.spawn import Command
+from fallfromgrace.table import Image, Size
 from fallfromgrace.verdict import Outcome, Result
 from tests.builders import MIB, Lines, config, monitor, process, table
 
-ASKED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGIO}
+ASKED = {signal.SIGURG, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGIO}
 SOON = 0.01
 
 
@@ -40,6 +41,19 @@ class Script:
     def __init__(self, *steps, mib=600):
         self.steps, self.looks, self.mib = deque(steps), 0, mib
         self.hog, self.wants = process(100), []
+        self.wakes, self.set_up = frozenset({signal.SIGURG}), []
+
+    def configure(self, selects, process_events):
+        self.set_up.append((selects, process_events))
+
+    def prepare(self, facets):
+        self.set_up.append(facets)
+
+    def next_look(self):
+        return float("inf")
+
+    def sizes(self, identities):
+        return {each: Size(self.mib * MIB, 0) for each in identities}
 
     def look(self, now):
         self.looks += 1
@@ -63,6 +77,11 @@ class Script:
 
 def nothing():
     pass
+
+
+def event():
+    """Somebody is new."""
+    os.kill(os.getpid(), signal.SIGURG)
 
 
 def hup():
@@ -291,6 +310,53 @@ def test_the_end_comes_before_a_reload():
         raise AssertionError("reloaded")
 
     assert made(Script(both), Lines(), load=never).run() == 0
+
+
+def test_the_source_is_told_what_the_rules_are_about_and_again_at_a_reload():
+    source = Script(hup, nothing)
+    changed = config(monitor({"fds > 5": "log x"}, cmdline="else"), interval=SOON)
+    made(source, Lines(), load=lambda: changed).run()
+    (first, events), facets, (then, _), facets_then = source.set_up
+    assert (events, facets, facets_then) == (True, {Facet.MEMORY}, {Facet.DESCRIPTORS})
+    images = Image("hog", 0), Image("else", 0)
+    assert [[selects(image) for image in images] for selects in (first, then)] == [[True, False], [False, True]]
+
+
+def test_a_source_that_has_news_is_looked_at_within_a_tick_and_news_of_one_tick_together():
+    looks = []
+
+    def look():
+        looks.append(time.monotonic())
+        event()
+
+    def storm():
+        look()
+        for _ in range(1000):
+            event()
+
+    made(Script(look, storm, look, look), Lines(), interval=3600).run()
+    gaps = [later - sooner for sooner, later in pairwise(looks)]
+    assert len(gaps) == 3
+    assert all(gap < 1 for gap in gaps)
+    assert looks[-1] - looks[0] > 0.09  # from tick to tick
+
+
+def test_a_source_says_when_to_look_again():
+    source = Script(nothing, nothing)
+    source.next_look = time.monotonic
+    began = time.monotonic()
+    made(source, Lines(), monitors=[monitor({"rmem > 9t": "exec x"})], interval=3600).run()
+    assert time.monotonic() - began < 5
+    assert source.looks == 3
+
+
+def test_a_look_at_which_nobody_is_due_reads_nothing_but_sizes():
+    source = Script(*[nothing] * 3)
+    source.family = table(source.hog)
+    source.look = lambda now, look=source.look: (look(now), source.family)[1]
+    made(source, Lines(), monitors=[monitor({"rmem > 620m": "exec x"})], interval=3600).run()
+    assert source.looks == 4
+    assert [want.facet for want in source.wants] == [Facet.MEMORY]  # at the first
 
 
 def test_a_look_that_fails_is_told_and_the_next_is_made():

@@ -1,10 +1,9 @@
-from dataclasses import replace
-
 import pytest
 
-from fallfromgrace.engine import Adoption
+from fallfromgrace.adoption import Adoption
 from fallfromgrace.errors import ConfigError, Problem
 from fallfromgrace.logs import DEBUG, ERROR, INFO, NOTICE, WARNING
+from fallfromgrace.records import replace
 from fallfromgrace.report import Reporter
 from fallfromgrace.verdict import Kind, Outcome, Result
 from tests.builders import Lines, config, monitor, process, table, verdict

@@ -1,8 +1,8 @@
 import re
-from dataclasses import replace
 
 import pytest
 
+from fallfromgrace.records import replace
 from fallfromgrace.rules import Selector
 from fallfromgrace.verdict import Kind, Reread, Result, refutation
 from tests.builders import MIB, process, verdict

@@ -25,8 +25,8 @@ def pytest_collection_modifyitems(items):
 class Running:
     """The program in the foreground; `lines` is what it has logged so far."""
 
-    def __init__(self, *arguments: object, pass_fds: Sequence[int] = ()) -> None:
-        command = [sys.executable, str(PROGRAM), *map(str, arguments)]
+    def __init__(self, *arguments: object, pass_fds: Sequence[int] = (), within: Sequence[str] = ()) -> None:
+        command = [*within, sys.executable, str(PROGRAM), *map(str, arguments)]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", pass_fds=pass_fds)
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -85,8 +85,8 @@ def program():
     """Starts the program, waits for its first line, and ends it after the test."""
     started: list[Running] = []
 
-    def start(*arguments: object, pass_fds: Sequence[int] = ()) -> Running:
-        running = Running(*arguments, pass_fds=pass_fds)
+    def start(*arguments: object, pass_fds: Sequence[int] = (), within: Sequence[str] = ()) -> Running:
+        running = Running(*arguments, pass_fds=pass_fds, within=within)
         started.append(running)
         running.says("started, version")
         return running
