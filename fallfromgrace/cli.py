@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from fallfromgrace import __version__, exits
@@ -140,12 +139,16 @@ def _unknown(word: str) -> str:
 
 
 def _check(given: argparse.Namespace, words: Sequence[str]) -> int:
+    from pathlib import Path
+
     from fallfromgrace.commands import check
 
     return check.run([Path(word) for word in words or [given.config]], given.test, given.strict)
 
 
 def _match(given: argparse.Namespace, words: Sequence[str]) -> int:
+    from pathlib import Path
+
     from fallfromgrace.commands import match
 
     name = words[0] if words else None
@@ -159,7 +162,7 @@ def _run(given: argparse.Namespace, _: Sequence[str]) -> int:
 
     from fallfromgrace.commands import run
 
-    options = run.Options(Path(config), pidfile, given.daemon, given.dry_run, given.verbose)
+    options = run.Options(config, pidfile, given.daemon, given.dry_run, given.verbose)
     return run.run(options)
 
 

@@ -5,33 +5,28 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from fallfromgrace import exits
-from fallfromgrace.exits import PROGRAM, SOFTWARE, Failure
+from fallfromgrace import exits, readiness
+from fallfromgrace.exits import Failure
+from fallfromgrace.readiness import Readiness
 
 UMASK = 0o022
-Body = Callable[[Callable[[], None]], int]
 
 
 def settle() -> None:
     """What holds in the foreground and detached alike; relative paths mean something else afterwards."""
     _open_standard_streams()
-    _take_name()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or we could not wait for a child, where our starter ignored it
     for fd in _open_descriptors():
         if fd > 2:  # our commands must not inherit what we were given by accident
             with contextlib.suppress(OSError):
                 os.set_inheritable(fd, False)
     os.umask(UMASK)
     os.chdir("/")
-
-
-def _take_name() -> None:
-    """Be `fall-from-grace` to ps and start-stop-daemon, not `python3`."""
-    with contextlib.suppress(OSError), open("/proc/self/comm", "wb", buffering=0) as comm:
-        comm.write(PROGRAM.encode())
 
 
 def _open_standard_streams() -> None:
@@ -51,39 +46,19 @@ def _open_descriptors() -> list[int]:
     return [int(name) for name in os.listdir("/proc/self/fd")]
 
 
-class _Report:
-    """The daemon's end of the pipe on which whoever started it waits."""
+def detached(body: Callable[[Readiness], int]) -> int:
+    """Run `body` as a daemon; returns, where it was called, as soon as the daemon is ready or has failed.
 
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-
-    def ready(self) -> None:
-        self.finish(exits.OK, "")
-
-    def finish(self, status: int, text: str) -> None:
-        """Tell the status and a message; the first word counts."""
-        if self.fd < 0:
-            return
-        fd, self.fd = self.fd, -1
-        # Whoever waited may have been interrupted; the daemon is none the worse for it.
-        with contextlib.suppress(OSError), open(fd, "wb") as pipe:
-            pipe.write(f"{status}\n{text}".encode(errors="backslashreplace"))
-
-
-def detached(body: Body, keep: Sequence[int] = ()) -> int:
-    """Run `body(ready)` as a daemon; returns, where it was called, as soon as the daemon is ready or has failed.
-
-    The status is the daemon's own if it ends without having called `ready`; its error is printed on stderr.
-    `keep` are the descriptors that the daemon keeps open.
+    The status is the daemon's own if it ends without having been ready; its error is printed on stderr.
     """
-    reading, writing = os.pipe()
+    reading, waiting = readiness.pair()
     sys.stdout.flush()  # or the child would write it again
     child = _fork()
     if child == 0:
         os.close(reading)
-        _be_daemon(_Report(writing), body, keep)
-    os.close(writing)
-    status, text = _wait(reading)
+        _be_daemon(waiting, body)
+    os.close(waiting.fd)
+    status, text = readiness.wait(reading)
     os.waitpid(child, 0)
     if text:
         exits.complain(text)
@@ -97,24 +72,16 @@ def _fork() -> int:
         raise Failure(f"cannot detach: {error.strerror}; write -f to stay in the foreground") from error
 
 
-def _wait(reading: int) -> tuple[int, str]:
-    with open(reading, "rb") as pipe:
-        status, _, text = pipe.read().decode(errors="replace").partition("\n")
-    if not status:
-        return SOFTWARE, f"{PROGRAM}: the daemon died before it was ready, and could not say why"
-    return int(status), text
-
-
-def _be_daemon(report: _Report, body: Body, keep: Sequence[int]) -> NoReturn:
+def _be_daemon(waiting: Readiness, body: Callable[[Readiness], int]) -> NoReturn:
     """The child's whole life; it never returns to what its parent goes on with."""
     status, text = exits.OK, ""
     try:
-        _enter_context([report.fd, *keep])
-        status = body(report.ready)
+        _enter_context([waiting.fd])
+        status = body(waiting)
     except BaseException as error:  # noqa: BLE001 - whoever waits is told about everything
         status, text = exits.explain(error)
     finally:
-        report.finish(status, text)
+        waiting.finish(status, text)
         os._exit(status)
 
 

@@ -16,21 +16,24 @@ MODULES = {
 
 # A module may import what stands to the left of it; those of one step may import each other downwards only.
 LAYERS = [
-    {"errors", "exits", "units", "intervals", "history", "backtracking"},
+    {"errors", "exits", "records", "units", "intervals", "history", "backtracking"},
     {"table", "expression"},
     {"rules", "dimensions"},
     {"lexer", "grammar", "lifecycle", "coverage", "protection", "readings", "verdict"},
-    {"looks", "targets"},
-    {"engine"},
+    {"docket", "agenda", "headroom"},
+    {"looks", "targets", "memory"},
+    {"adoption", "engine"},
     {"textfile", "yamlfaults", "fragments", "entries", "monitors", "config"}
-    | {"procfs", "machine", "source", "signalling", "adjusting"}
+    | {"procfs", "connector", "events", "roster", "kept", "rollups", "measures", "meters", "turns", "shortage", "usage"}
+    | {"source", "linux", "reference", "signalling", "adjusting"}
     | {"logs", "values", "spawn", "notify", "actions", "report"},
-    {"loop", "daemonize", "pidfile", "systemd"}
+    {"loop", "orders", "readiness", "reading", "daemonize", "pidfile", "systemd"}
     | {"lint", "lint_commands", "lint_never", "lint_patterns", "lint_samples"},
-    {"commands.check", "commands.match", "commands.run"},
+    {"resident", "commands.check", "commands.match", "commands.run"},
     {"cli"},
 ]
-PURE = set().union(*LAYERS[:6]) - {"exits", "backtracking"} | {"yamlfaults", "entries", "lint_patterns", "lint_samples"}
+PURE = set().union(*LAYERS[:7]) - {"exits", "backtracking"} | {"roster", "turns"}
+PURE |= {"yamlfaults", "entries", "lint_patterns", "lint_samples"}
 IMPURE = {
     "os",
     "pathlib",
@@ -47,7 +50,7 @@ IMPURE = {
 ONLY_IN = {
     "ply": {"grammar", "lexer"},
     "yaml": {"fragments"},
-    "psutil": {"source", "machine"},
+    "psutil": {"meters", "reference"},
     "daemon": {"daemonize"},
     "logging": set(),
     "syslog": set(),
@@ -111,9 +114,9 @@ def test_each_library_is_known_to_its_own_module_only(library):
     assert users <= ONLY_IN[library]
 
 
-# By number a signal reaches whoever has the pid by then. The exceptions: our own commands, whose pids are ours until
-# we reap them, and kernels that have nothing better.
-SIGNALS_BY_NUMBER = {("spawn", "killpg"), ("signalling", "kill")}
+# By number a signal reaches whoever has the pid by then. The exceptions: our own commands and the reader of the
+# configuration, whose pids are ours until we reap them, and kernels that have nothing better.
+SIGNALS_BY_NUMBER = {("spawn", "killpg"), ("reading", "kill"), ("signalling", "kill")}
 
 
 def test_nobody_is_signalled_by_number():

@@ -40,16 +40,16 @@ def as_user(monkeypatch):
 @pytest.mark.parametrize(
     ("line", "options"),
     [
-        ("", Options(ETC)),
-        ("run", Options(ETC)),
-        ("-f", Options(ETC)),
-        ("-c /x.conf", Options(Path("/x.conf"))),
-        ("--config=/x.conf run", Options(Path("/x.conf"))),
-        ("run -c /x.conf", Options(Path("/x.conf"))),
-        ("-v run -n", Options(ETC, dry_run=True, verbose=True)),
-        ("-nv -p /run/x.pid", Options(ETC, "/run/x.pid", dry_run=True, verbose=True)),
-        ("-d -p /run/x.pid", Options(ETC, "/run/x.pid", detach=True)),
-        ("run --daemon --pidfile /run/x.pid", Options(ETC, "/run/x.pid", detach=True)),
+        ("", Options(str(ETC))),
+        ("run", Options(str(ETC))),
+        ("-f", Options(str(ETC))),
+        ("-c /x.conf", Options("/x.conf")),
+        ("--config=/x.conf run", Options("/x.conf")),
+        ("run -c /x.conf", Options("/x.conf")),
+        ("-v run -n", Options(str(ETC), dry_run=True, verbose=True)),
+        ("-nv -p /run/x.pid", Options(str(ETC), "/run/x.pid", dry_run=True, verbose=True)),
+        ("-d -p /run/x.pid", Options(str(ETC), "/run/x.pid", detach=True)),
+        ("run --daemon --pidfile /run/x.pid", Options(str(ETC), "/run/x.pid", detach=True)),
     ],
 )
 def test_running_is_asked_for_with_options_before_and_after_the_command(line, options, asked):
@@ -86,7 +86,7 @@ def test_warnings_count_when_strict(line, quiet, asked):
 def test_relative_paths_are_those_of_where_we_were_started(asked, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cli.main(["-c", "x.conf", "-p", "sub/x.pid"])
-    assert asked == [Options(tmp_path / "x.conf", str(tmp_path / "sub/x.pid"))]
+    assert asked == [Options(str(tmp_path / "x.conf"), str(tmp_path / "sub/x.pid"))]
 
 
 def test_a_directory_that_is_gone_is_told(asked, tmp_path, monkeypatch, capsys):

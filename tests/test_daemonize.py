@@ -61,9 +61,9 @@ def script(tmp_path):
 
 def test_starting_ends_well_as_soon_as_the_daemon_is_ready_while_that_goes_on(script):
     status = script.run("""
-def body(ready):
+def body(waiting):
     tell(pid=os.getpid(), sid=os.getsid(0), parent=os.getppid())
-    ready()
+    waiting.ready()
     linger()
 status = daemonize.detached(body)
 print("started")
@@ -87,19 +87,19 @@ sys.exit(status)
             "fall-from-grace: the daemon died before it was ready, and could not say why\n",
         ),
         ("os._exit(0)", 70, "fall-from-grace: the daemon died before it was ready, and could not say why\n"),
-        ("ready(); return 5", 0, ""),
-        ("ready(); ready(); raise Failure('too late to tell')", 0, ""),
+        ("waiting.ready(); return 5", 0, ""),
+        ("waiting.ready(); waiting.ready(); raise Failure('too late to tell')", 0, ""),
         ("print('lost', file=sys.stderr, flush=True); return 0", 0, ""),
     ],
 )
 def test_starting_tells_the_truth(body, status, text, script):
-    program = f"def body(ready):\n    {body}\nsys.exit(daemonize.detached(body))"
+    program = f"def body(waiting):\n    {body}\nsys.exit(daemonize.detached(body))"
     assert script.run(program) == (status, text)
 
 
 @pytest.mark.parametrize("body", ["1 / 0", "sys.exit(3)", "raise KeyboardInterrupt"])
 def test_a_fault_of_ours_comes_with_its_traceback(body, script):
-    status, text = script.run(f"sys.exit(daemonize.detached(lambda ready: exec({body!r})))")
+    status, text = script.run(f"sys.exit(daemonize.detached(lambda waiting: exec({body!r})))")
     assert status == 70
     assert text.startswith("Traceback")
     assert "please report it" in text
@@ -108,17 +108,17 @@ def test_a_fault_of_ours_comes_with_its_traceback(body, script):
 def test_nothing_buffered_is_written_twice(script):
     script.run("""
 print("once", end="")
-sys.exit(daemonize.detached(lambda ready: print("never") or 0))
+sys.exit(daemonize.detached(lambda waiting: print("never") or 0))
 """)
     assert script.done.stdout == "once"
 
 
 def test_whoever_waits_may_go_away_and_the_daemon_goes_on(script):
     script.run("""
-def body(ready):
+def body(waiting):
     starter = int(os.environ["STARTER"])
     os.kill(starter, signal.SIGKILL)
-    ready()
+    waiting.ready()
     tell(went_on=True)
     return 0
 os.environ["STARTER"] = str(os.getpid())
@@ -134,7 +134,7 @@ def test_where_nothing_can_be_forked_the_user_is_told_what_to_do(monkeypatch):
 
     monkeypatch.setattr(os, "fork", refuse)
     with pytest.raises(Failure, match="cannot detach: Resource temporarily unavailable; write -f"):
-        daemonize.detached(lambda ready: 0)
+        daemonize.detached(lambda waiting: 0)
 
 
 # --- what the daemon is like ---
@@ -149,26 +149,22 @@ def facts():
         except OSError:
             pass
     return dict(
-        pid=os.getpid(), cwd=os.getcwd(), umask=os.umask(0o22), fds=fds, comm=open("/proc/self/comm").read(),
+        pid=os.getpid(), cwd=os.getcwd(), umask=os.umask(0o22), fds=fds,
         core=resource.getrlimit(resource.RLIMIT_CORE), files=resource.getrlimit(resource.RLIMIT_NOFILE),
         ignored=[s.name for s in signal.Signals if signal.getsignal(s) == signal.SIG_IGN],
         peak_mib=[int(l.split()[1]) // 1024 for l in open("/proc/self/status") if l.startswith("VmHWM")][0],
     )
 
-def body(ready):
+def body(waiting):
     tell(**facts())
     return 0
 """
 
 
-def test_the_daemon_has_nothing_of_its_starter_but_what_it_keeps(script, tmp_path):
+def test_the_daemon_has_nothing_of_its_starter_but_the_pipe(script, tmp_path):
     stray = os.open(tmp_path / "stray", os.O_CREAT | os.O_RDWR)
     status = script.run(
-        FACTS
-        + """
-kept = os.open(sys.argv[1] + ".kept", os.O_CREAT | os.O_RDWR)
-sys.exit(daemonize.detached(body, [kept]))
-""",
+        FACTS + "sys.exit(daemonize.detached(body))",
         pass_fds=[stray],
         cwd=tmp_path,
         umask=0o077,
@@ -180,7 +176,7 @@ sys.exit(daemonize.detached(body, [kept]))
     assert facts["cwd"] == "/"
     assert facts["umask"] == 0o022
     assert [facts["fds"][fd] for fd in "012"] == [["/dev/null", True]] * 3
-    assert str(tmp_path / "facts.kept") in names
+    assert [name for name in names if name.startswith("pipe:")]  # on which its starter waits
     assert not [name for name in names if name.endswith("stray")]
     assert names.count("/dev/null") == 3
 
@@ -214,7 +210,7 @@ def test_a_hard_limit_of_a_million_descriptors_costs_no_memory(script):
 
 def test_python_daemon_is_loaded_by_nobody_but_the_daemon(script):
     status = script.run("""
-def body(ready):
+def body(waiting):
     assert "daemon" in sys.modules
     return 0
 status = daemonize.detached(body)
@@ -234,7 +230,7 @@ def test_it_starts_even_if_the_standard_streams_are_closed(script):
 # --- settling ---
 
 
-def test_settling_takes_the_name_the_umask_and_the_root_directory(script, tmp_path):
+def test_settling_takes_the_umask_and_the_root_directory(script, tmp_path):
     stray = os.open(tmp_path / "stray", os.O_CREAT | os.O_RDWR)
     status = script.run(
         FACTS + "daemonize.settle()\nbody(None)", pass_fds=[stray], cwd=tmp_path, umask=0o077, stdin=subprocess.DEVNULL
@@ -242,8 +238,21 @@ def test_settling_takes_the_name_the_umask_and_the_root_directory(script, tmp_pa
     os.close(stray)
     assert status == (0, "")
     facts = script.facts
-    assert facts["comm"] == "fall-from-grace\n"
     assert facts["cwd"] == "/"
     assert facts["umask"] == 0o022
     assert [inherited for name, inherited in facts["fds"].values() if name.endswith("stray")] == [False]
     assert [facts["fds"][fd][1] for fd in "012"] == [True] * 3
+
+
+def test_children_can_be_waited_for_also_where_our_starter_ignored_them(script):
+    status = script.run(
+        """
+daemonize.settle()
+child = os.fork()
+if child == 0:
+    os._exit(3)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+""",
+        preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+    )
+    assert status == (3, "")

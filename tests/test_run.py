@@ -1,24 +1,32 @@
 """The whole program, started as its users start it."""
 
-import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
-import mock
 import pytest
 
-from fallfromgrace import daemonize, exits, loop
+from fallfromgrace import daemonize, reading
 from fallfromgrace.commands import run
 from fallfromgrace.commands.run import Options
-from fallfromgrace.logs import StderrLog, SyslogLog
+from fallfromgrace.exits import Failure
 from fallfromgrace.pidfile import AlreadyRunning, PidFile
 from tests.victims import marker, state, until
 
 PROGRAM = [sys.executable, str(Path(__file__).parent.parent / "bin" / "fall-from-grace")]
+
+
+class Started(subprocess.Popen):
+    """What is ended with its test, also with one that fails."""
+
+    def __exit__(self, *error):
+        if error[0]:
+            self.kill()
+        super().__exit__(*error)
 
 
 class Place:
@@ -46,7 +54,7 @@ class Place:
 
     def start(self, *more, **options):
         pipe = subprocess.PIPE
-        return subprocess.Popen(self.arguments(*more), cwd=self.directory, stderr=pipe, text=True, **options)
+        return Started(self.arguments(*more), cwd=self.directory, stderr=pipe, text=True, **options)
 
     @property
     def pid(self):
@@ -164,84 +172,105 @@ def test_a_signal_that_comes_as_soon_as_the_pid_is_known_is_not_the_end(place):
     assert daemon.returncode == 0
 
 
+@pytest.mark.parametrize("mode", ["-d", "-f"])
+def test_what_stays_has_the_options_of_python_and_nothing_that_reading_took(mode, place):
+    command = [PROGRAM[0], "-I", "-X", "utf8", PROGRAM[1], "-c", str(place.config), "-p", str(place.pidfile), mode]
+    with Started(command, stderr=subprocess.PIPE, text=True) as started:
+        until(lambda: place.pidfile.exists() and place.pidfile.read_text(), "the pid is known")
+        stays = Path(f"/proc/{place.pid}")
+        words = (stays / "cmdline").read_text().split("\0")
+        assert words[1:7] == ["-I", "-X", "utf8", PROGRAM[1], "--resident", f"config={place.config}"]
+        assert not re.findall("yaml|psutil|ply", (stays / "maps").read_text())
+        assert (place.pid == started.pid) is (mode == "-f")
+        os.kill(place.pid, signal.SIGTERM)
+        started.communicate(timeout=20)
+    assert started.returncode == 0
+
+
+def test_a_descriptor_of_its_starter_goes_no_further(place, tmp_path):
+    with open(tmp_path / "stray", "w") as stray:
+        assert place.run("-d", pass_fds=[stray.fileno()]).returncode == 0
+    held = {os.readlink(each) for each in Path(f"/proc/{place.pid}/fd").iterdir()}
+    assert str(tmp_path / "stray") not in held
+    assert not [name for name in held if name.startswith("pipe:")]
+    assert str(place.pidfile) in held
+
+
+def test_a_reload_reads_anew_and_a_wrong_file_changes_nothing(place):
+    with place.start() as daemon:
+        assert "1 monitor, 1 rule" in daemon.stderr.readline()
+        place.config.write_text(f"{place.config.read_text()}    vmem > 1t: kill\n")
+        daemon.send_signal(signal.SIGHUP)
+        assert "reloaded: 1 monitor, 2 rules" in daemon.stderr.readline()
+        place.config.write_text("hog:\n  cmdline: (\n")
+        daemon.send_signal(signal.SIGHUP)
+        assert "not reloaded, the old one stays in force" in daemon.stderr.readline()
+        assert "x.conf:1:1: 'hog' has no actions" in daemon.stderr.readline()
+        assert "x.conf:2:" in daemon.stderr.readline()
+        daemon.terminate()
+        daemon.stderr.read()
+    assert daemon.returncode == 0
+
+
 # --- in pieces ---
 
 
-class StandIn:
-    """A loop that keeps what it was given and ends as it is told."""
-
-    def __init__(self, monkeypatch, result=0):
-        self.result = result
-        monkeypatch.setattr(loop, "Loop", self)
-        monkeypatch.setattr(loop, "block_signals", lambda: None)
-        monkeypatch.setattr(daemonize, "settle", lambda: None)
-
-    def __call__(self, config, **parts):
-        self.config, self.parts = config, parts
-        return self
-
-    def run(self):
-        if isinstance(self.result, Exception):
-            raise self.result
-        return self.result
+class Executed(Exception):
+    """In place of a program that is executed."""
 
 
-@pytest.mark.parametrize(("euid", "only"), [(0, None), (1000, 1000)])
-def test_root_acts_on_everybody_and_a_user_only_on_their_own(euid, only, place, monkeypatch):
-    stand_in = StandIn(monkeypatch)
-    monkeypatch.setattr(os, "geteuid", lambda: euid)
-    assert run.run(Options(place.config)) == 0
-    assert stand_in.parts["myself"] == (os.getpid(), only)
+@pytest.fixture
+def executed(monkeypatch):
+    """What would have been executed."""
+    found = []
 
+    def execute(program, arguments):
+        found.append((program, arguments))
+        raise Executed
 
-def test_options_reach_the_parts_they_are_for(place, monkeypatch):
-    stand_in = StandIn(monkeypatch, result=5)
-    assert run.run(Options(place.config, dry_run=True)) == 5
-    assert stand_in.parts["performer"].dry_run
-    assert isinstance(stand_in.parts["log"], StderrLog)
-    assert stand_in.parts["load"]() == stand_in.config
-
-
-def test_a_daemon_logs_to_syslog_even_the_fault_that_ends_it(place, monkeypatch):
-    stand_in = StandIn(monkeypatch, ZeroDivisionError("oh"))
-    address = str(place.directory / "log")
-    monkeypatch.setattr(run, "SYSLOG", address)
-    monkeypatch.setattr(daemonize, "detached", lambda body, keep: body(lambda: None))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslogd:
-        syslogd.bind(address)
-        syslogd.settimeout(5)
-        with pytest.raises(ZeroDivisionError):
-            run.run(Options(place.config, str(place.pidfile), detach=True))
-        assert syslogd.recv(2000).decode().endswith(": Traceback (most recent call last):")
-    assert isinstance(stand_in.parts["log"], SyslogLog)
-    assert not place.pidfile.exists()
-
-
-def test_a_missing_syslog_is_told_when_a_daemon_starts(place, monkeypatch, capsys):
-    monkeypatch.setattr(run, "SYSLOG", str(place.directory / "log"))
+    monkeypatch.setattr(os, "execv", execute)
     monkeypatch.setattr(daemonize, "settle", lambda: None)
-    monkeypatch.setattr(daemonize, "detached", lambda body, keep: 70)
-    assert run.run(Options(place.config, str(place.pidfile), detach=True)) == 70
+    monkeypatch.setattr(reading, "start", lambda path: reading.Reading(path, 4121, os.open(os.devnull, os.O_RDONLY)))
+    return found
+
+
+def test_options_become_orders_to_the_same_program(executed, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [PROGRAM[1], "-n", "-v"])
+    monkeypatch.setattr(sys, "orig_argv", ["python3", "-I", *sys.argv])
+    with pytest.raises(Executed):
+        run.run(Options("/x.conf", "/x.pid", dry_run=True, verbose=True))
+    program, words = executed[0]
+    assert (program, words[:4]) == (sys.executable, [sys.executable, "-I", PROGRAM[1], "--resident"])
+    assert words[4:7] == ["config=/x.conf", "pidfile=/x.pid", "reader=4121"]
+    assert words[8:] == ["waiting=-1", "dry_run=1", "verbose=1"]
+    pipe = int(words[7].removeprefix("pipe="))
+    assert os.get_inheritable(pipe)
+    os.close(pipe)
+
+
+def test_without_a_program_to_execute_it_says_how_to_be_started(executed, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["-c", "-d"])
+    with pytest.raises(Failure, match="cannot find itself as '-c'; start it by the path of its program"):
+        run.run(Options("/x.conf"))
+    assert not executed
+
+
+def test_what_cannot_be_executed_is_told(executed, monkeypatch):
+    def refuse(*_):
+        raise OSError(2, "No such file or directory")
+
+    monkeypatch.setattr(os, "execv", refuse)
+    monkeypatch.setattr(sys, "argv", PROGRAM[1:])
+    with pytest.raises(Failure, match=r"cannot execute .*: No such file or directory"):
+        run.run(Options("/x.conf"))
+
+
+def test_a_missing_syslog_is_told_when_a_daemon_starts(executed, monkeypatch, place, capsys):
+    monkeypatch.setattr(run, "SYSLOG", str(place.directory / "log"))
+    monkeypatch.setattr(daemonize, "detached", lambda body: 70)
+    monkeypatch.setattr(sys, "argv", PROGRAM[1:])
+    assert run.run(Options("/x.conf", "/x.pid", detach=True)) == 70
     assert "there is no syslog at" in capsys.readouterr().err
-    assert not place.pidfile.exists()
-
-
-@pytest.mark.parametrize(
-    ("came", "kept"),
-    [
-        ({"side_effect": KeyboardInterrupt}, True),  # the daemon may live: a second one must not start
-        ({"side_effect": exits.Failure("cannot detach")}, False),
-        ({"return_value": exits.SOFTWARE}, False),
-        ({"return_value": exits.OK}, True),
-    ],
-)
-def test_the_pid_file_goes_only_if_the_daemon_has_ended(came, kept, tmp_path):
-    lock = PidFile(str(tmp_path / "x.pid"))
-    lock.acquire()
-    with mock.patch.object(daemonize, "detached", **came), contextlib.suppress(KeyboardInterrupt, exits.Failure):
-        run._detach(Options(tmp_path / "x.conf", str(tmp_path / "x.pid"), detach=True), None, lock)
-    assert (tmp_path / "x.pid").exists() is kept
-    lock.release()
 
 
 @pytest.mark.parametrize("how", [["-t"], ["check"]])

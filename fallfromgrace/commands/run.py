@@ -1,21 +1,15 @@
-"""`run`: the parts put together, in the foreground or as a daemon."""
+"""`run`: settle in, in the foreground or as a daemon, and become the process that watches."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+import sys
+from typing import NoReturn
 
-from fallfromgrace import config, daemonize, exits, loop
-from fallfromgrace.actions import Performer
-from fallfromgrace.logs import ERROR, Descriptor, Log, StderrLog, SyslogLog
-from fallfromgrace.pidfile import PidFile
-from fallfromgrace.protection import Self
-from fallfromgrace.rules import Config
-from fallfromgrace.source import PsutilSource
-from fallfromgrace.systemd import sd_notify, to_journal
+from fallfromgrace import daemonize, exits, reading
+from fallfromgrace.exits import Failure
+from fallfromgrace.orders import Orders
+from fallfromgrace.records import dataclass
 
 SYSLOG = "/dev/log"
 
@@ -24,7 +18,7 @@ SYSLOG = "/dev/log"
 class Options:
     """What the command line asks for; paths are absolute, and a daemon has a pid file."""
 
-    config: Path
+    config: str
     pidfile: str | None = None
     detach: bool = False
     dry_run: bool = False
@@ -33,56 +27,38 @@ class Options:
 
 def run(options: Options) -> int:
     """Watch until told to end; as a daemon, return as soon as that watches."""
+    program = _program()
     daemonize.settle()
-    found = config.load(options.config)
-    lock = PidFile(options.pidfile) if options.pidfile else None
-    if lock:
-        lock.acquire()
-    if options.detach and lock:
-        return _detach(options, found, lock)
-    log = StderrLog(Descriptor(2), journal=to_journal(2), verbose=options.verbose)
-    return _watch(options, found, lock, log, ready=lambda: None)
-
-
-def _detach(options: Options, found: Config, lock: PidFile) -> int:
+    if not options.detach:
+        _become_resident(program, options, -1)
     if not os.path.exists(SYSLOG):
         exits.complain(f"{exits.PROGRAM}: there is no syslog at {SYSLOG}; nothing is logged until there is")
+    return daemonize.detached(lambda waiting: _become_resident(program, options, waiting.fd))
+
+
+def _program() -> list[str]:
+    """What was executed to get here: the interpreter, its options, and the script."""
+    if not os.path.isfile(sys.argv[0]):
+        raise Failure(f"cannot find itself as '{sys.argv[0]}'; start it by the path of its program")
+    interpreter = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv)]
+    return [sys.executable, *interpreter, os.path.abspath(sys.argv[0])]
+
+
+def _become_resident(program: list[str], options: Options, waiting: int) -> NoReturn:
+    """The same process, executed anew; meanwhile a child begins to read the configuration."""
+    reader = reading.start(options.config)
+    orders = Orders(
+        config=reader.path,
+        pidfile=options.pidfile or "",
+        reader=reader.pid,
+        pipe=reader.pipe,
+        waiting=waiting,
+        dry_run=int(options.dry_run),
+        verbose=int(options.verbose),
+    )
+    for fd in orders.descriptors:
+        os.set_inheritable(fd, True)
     try:
-        status = daemonize.detached(lambda ready: _daemon(options, found, lock, ready), [lock.fileno()])
-    except exits.Failure:
-        lock.release()
-        raise
-    # The pid file goes only if the daemon has ended. If we do not know, because Ctrl-C ended our waiting, it stays.
-    if status != exits.OK:
-        lock.release()
-    return status
-
-
-def _daemon(options: Options, found: Config, lock: PidFile, ready: Callable[[], None]) -> int:
-    with contextlib.closing(SyslogLog(SYSLOG, verbose=options.verbose)) as log:
-        try:
-            return _watch(options, found, lock, log, ready)
-        except Exception as error:
-            for line in exits.explain(error)[1].splitlines():
-                log.write(ERROR, line)  # after `ready` nobody else hears of it
-            raise
-
-
-def _watch(options: Options, found: Config, lock: PidFile | None, log: Log, ready: Callable[[], None]) -> int:
-    def tell_ready() -> None:
-        ready()
-        sd_notify("READY=1")
-
-    loop.block_signals()  # before anybody can know our pid
-    source, user = PsutilSource(), os.geteuid()
-    with lock.written() if lock else contextlib.nullcontext():
-        return loop.Loop(
-            found,
-            load=lambda: config.load(options.config),
-            source=source,
-            performer=Performer(source, dry_run=options.dry_run, log=log),
-            log=log,
-            myself=Self(os.getpid(), None if user == 0 else user),
-            ready=tell_ready,
-            notify=sd_notify,
-        ).run()
+        os.execv(program[0], program + orders.words())  # noqa: S606 - ourselves
+    except OSError as error:
+        raise Failure(f"cannot execute {program[0]}: {error.strerror}") from error

@@ -1,0 +1,102 @@
+"""What stays: the process that watches, executed anew with nothing in it but what that takes.
+
+To understand arguments and to leave a terminal takes libraries, which a running daemon would keep for good: 2 MB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+from fallfromgrace import exits, loop, orders, reading
+from fallfromgrace.actions import Performer
+from fallfromgrace.exits import PROGRAM
+from fallfromgrace.linux import LinuxSource
+from fallfromgrace.logs import ERROR, NOTICE, Descriptor, Log, StderrLog, SyslogLog
+from fallfromgrace.orders import Orders
+from fallfromgrace.pidfile import PidFile
+from fallfromgrace.protection import Self
+from fallfromgrace.readiness import Readiness
+from fallfromgrace.rules import Config
+from fallfromgrace.systemd import sd_notify, to_journal
+
+SYSLOG = "/dev/log"
+
+
+def main(words: Sequence[str]) -> int:
+    """Watch until told to end; the exit status, also to who waits."""
+    waiting = Readiness(-1)
+    try:
+        given = orders.parse(words)
+        waiting = Readiness(given.waiting)
+        status, text = _obey(given, waiting.ready), ""
+    except KeyboardInterrupt:
+        status, text = exits.INTERRUPTED, ""
+    except BaseException as error:  # noqa: BLE001 - whoever waits is told about everything
+        status, text = exits.explain(error)
+    if text and waiting.fd < 0:
+        exits.complain(text)
+    waiting.finish(status, text)
+    return status
+
+
+def _obey(given: Orders, ready: Callable[[], None]) -> int:
+    _take_name()
+    for fd in given.descriptors:
+        os.set_inheritable(fd, False)
+    found = reading.finish(reading.Reading(given.config, given.reader, given.pipe))
+    with _locked(given.pidfile) as lock:
+        if given.waiting >= 0:
+            return _as_daemon(given, found, lock, ready)
+        log = StderrLog(Descriptor(2), journal=to_journal(2), verbose=bool(given.verbose))
+        return _watch(given, found, lock, log, ready)
+
+
+def _take_name() -> None:
+    """Be `fall-from-grace` to ps and start-stop-daemon, not `python3`."""
+    with contextlib.suppress(OSError), open("/proc/self/comm", "wb", buffering=0) as comm:
+        comm.write(PROGRAM.encode())
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[PidFile | None]:
+    if not path:
+        yield None
+        return
+    lock = PidFile(path)
+    lock.acquire()
+    try:
+        yield lock
+    finally:
+        lock.release()
+
+
+def _as_daemon(given: Orders, found: Config, lock: PidFile | None, ready: Callable[[], None]) -> int:
+    with contextlib.closing(SyslogLog(SYSLOG, verbose=bool(given.verbose))) as log:
+        try:
+            return _watch(given, found, lock, log, ready)
+        except Exception as error:
+            for line in exits.explain(error)[1].splitlines():
+                log.write(ERROR, line)  # after `ready` nobody else hears of it
+            raise
+
+
+def _watch(given: Orders, found: Config, lock: PidFile | None, log: Log, ready: Callable[[], None]) -> int:
+    def tell_ready() -> None:
+        ready()
+        sd_notify("READY=1")
+
+    loop.block_signals()  # before anybody can know our pid
+    source, user = LinuxSource(lambda text: log.write(NOTICE, text)), os.geteuid()
+    with lock.written() if lock else contextlib.nullcontext():
+        return loop.Loop(
+            found,
+            load=lambda: reading.load(given.config),
+            source=source,
+            performer=Performer(source, dry_run=bool(given.dry_run), log=log),
+            log=log,
+            myself=Self(os.getpid(), None if user == 0 else user),
+            ready=tell_ready,
+            notify=sd_notify,
+        ).run()
