@@ -54,9 +54,8 @@ class Rulebook:
         return changed or self.monitors[key[0]].selection != before.monitors[key[0]].selection
 
 
-def take_over(memory: Memory, before: Rulebook, after: Rulebook, now: float) -> Memory:
-    """What is remembered of rules and actions that are still there."""
-    kept = Memory()
+def take_over(kept: Memory, memory: Memory, before: Rulebook, after: Rulebook, now: float) -> None:
+    """Keep what is remembered of rules and actions that are still there."""
     kept.instances = {
         (key, identity): lifecycle.carried(instance, before.rules[key], after.rules[key], now)
         for (key, identity), instance in memory.instances.items()
@@ -66,7 +65,6 @@ def take_over(memory: Memory, before: Rulebook, after: Rulebook, now: float) -> 
         key: at for key, at in memory.limits.items() if key[:2] in after.actions and after.acts_as(before, key[0])
     }
     kept.clocks = dict(memory.clocks)
-    return kept
 
 
 def adoption(kept: Memory, before: Rulebook, after: Rulebook, now: float) -> Adoption:

@@ -9,15 +9,17 @@ reads what `wants(look)` asks for, until nothing is; `sweep(look)` gives verdict
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from math import inf
 
-from fallfromgrace import headroom, lifecycle
+from fallfromgrace import lifecycle
 from fallfromgrace.adoption import Adoption, Rulebook, adoption, take_over
-from fallfromgrace.agenda import AGE_TICK_SECONDS, TICK_SECONDS, Agenda, Part, next_of, tick
+from fallfromgrace.agenda import TICK_SECONDS, Agenda
+from fallfromgrace.arbitration import arbitrate
+from fallfromgrace.arming import Arming
 from fallfromgrace.coverage import Coverage
 from fallfromgrace.docket import Case, Docket, InstanceKey
-from fallfromgrace.expression import Metric, undecided, value_and_limit
+from fallfromgrace.expression import undecided, value_and_limit
 from fallfromgrace.history import History, Key
 from fallfromgrace.lifecycle import Instance, Phase
 from fallfromgrace.looks import Look
@@ -25,15 +27,13 @@ from fallfromgrace.memory import Memory, identity_of, key_of
 from fallfromgrace.protection import Bar, Self
 from fallfromgrace.readings import Facet, Subject, Want, facets_of
 from fallfromgrace.records import replace
-from fallfromgrace.rules import SIGNALS, Adjust, Config, Item, Signal, Target
+from fallfromgrace.rules import Adjust, Config, Item, Signal, Target
 from fallfromgrace.table import Descent, Image, ProcessId, ProcessTable, Size
 from fallfromgrace.targets import targets, wants_largest
 from fallfromgrace.verdict import NO_LONGER, Cause, Kind, Outcome, Result, Verdict
 
 # What was read just before acting was not what was known before: it is soon, or the next look at the processes tells.
 _DOUBT_SECONDS = 1.0
-
-_STRENGTH = {word: rank for rank, word in enumerate(SIGNALS)}
 
 
 class Engine:
@@ -46,9 +46,9 @@ class Engine:
         self._coverage = Coverage(config.monitors)
         self._docket = Docket(ProcessTable(()), ())
         self._agenda = Agenda(config.settings.interval)
-        self._refuted: dict[Subject, float] = {}  # after how many seconds to judge it again
         self._history = History(config.settings.interval)
         self._memory = Memory()
+        self._arming = Arming(self._agenda, self._memory, config.settings.interval)
 
     # --- who is there, and who is to be looked at ---
 
@@ -146,7 +146,7 @@ class Engine:
             self._memory.keep(case.key, lifecycle.settled(after[case.key], case.rule))
         judged = [verdict for case in cases for verdict in self._verdicts(case, look, fresh)]
         look.remember()
-        return tuple(self._arbitrate(judged))
+        return tuple(arbitrate(judged, self._told_to_end))
 
     def _advanced(self, case: Case, look: Look) -> Instance:
         instance = lifecycle.advance(self._instance(case), case.rule.trigger, look.truth(case), look.now)
@@ -196,22 +196,8 @@ class Engine:
         """When an action in force is due, by what was recorded so far; -inf at once."""
         return self._memory.due_at(verdict)
 
-    def _arbitrate(self, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
-        """First what is no signal; then for each process the strongest signal asked for, while the others wait.
-
-        The deepest processes come first.
-        """
-        by_process: dict[tuple[ProcessId | None, bool], list[Verdict]] = {}
-        for verdict in verdicts:
-            if verdict.wants_signal:  # what is only observed stands in nobody's way
-                by_process.setdefault((identity_of(verdict.target), verdict.monitor.observe), []).append(verdict)
-            else:
-                yield verdict
-        told = {observed: self._told_to_end(observed) for observed in (False, True) if by_process}
-        for (identity, observed), asked in sorted(by_process.items(), key=lambda found: -_depth(found[1])):
-            yield from _one_of(asked, identity in told[observed])
-
     def _told_to_end(self, observed: bool) -> frozenset[ProcessId]:
+        """Who was sent a signal that ends a process, by a rule that fires."""
         names = {name for name, monitor in self._book.monitors.items() if monitor.observe is observed}
         return self._memory.told_to_end(names)
 
@@ -229,7 +215,7 @@ class Engine:
         instance = self._memory.instance(key)
         if outcome.result is Result.REFUTED and cause.fresh and instance.firing and not instance.acted:
             del self._memory.instances[key]
-            self._refuted[cause.key] = TICK_SECONDS if outcome.detail == NO_LONGER else _DOUBT_SECONDS
+            self._arming.doubt(cause.key, TICK_SECONDS if outcome.detail == NO_LONGER else _DOUBT_SECONDS)
         elif outcome.result is Result.GONE and item and _for_largest(item):
             self._memory.instances[key] = lifecycle.not_begun(instance, item)
 
@@ -237,44 +223,13 @@ class Engine:
 
     def arm(self, look: Look, verdicts: Iterable[Verdict]) -> None:
         """Put down when those who were judged are to be looked at again, after all that was to be done was."""
-        due: dict[Subject, list[float]] = {}
-        for verdict in verdicts:
-            if verdict.kind in (Kind.FIRE, Kind.LIMITED):
-                due.setdefault(verdict.cause.key, []).append(tick(self.due_at(verdict)))
-        for subject in look.subjects:
-            self._arm(subject, look, due.get(subject, []))
-
-    def _arm(self, subject: Subject, look: Look, due: list[float]) -> None:
-        cases = look.of(subject)
-        found = [self._ceilings(case, look) for case in cases]
-        least = headroom.least(each for each in found if each is not None)
-        due += [at for case in cases for at in self._changes(case, look)]
-        again = min((at for at in due if at > look.now), default=inf)
-        if None in found:
-            again = min(again, next_of(self.config.settings.interval, look.now))
-        if subject in self._refuted:
-            again = min(again, next_of(self._refuted.pop(subject), look.now))
-        sight = look.sight(cases[0])
-        self._agenda.judged(subject, again, _parts(least, cases[0], look), headroom.room(least, sight), look.now)
-
-    def _ceilings(self, case: Case, look: Look) -> headroom.Ceilings | None:
-        """Until what sizes there is nothing to do; None where more has to be looked at."""
-        identity = case.subject.identity
-        if identity and (identity, case.covered.monitor.observe) in self._memory.clocks:
-            return None  # it has to be seen running again
-        return headroom.ceilings_of(case.rule, self._instance(case), look.truth(case), look.sight(case))
-
-    def _changes(self, case: Case, look: Look) -> Iterator[float]:
-        """When something changes by the mere passing of time."""
-        yield from map(tick, lifecycle.next_at(self._instance(case), case.rule))
-        yield from (tick(at, AGE_TICK_SECONDS) for at in look.next_ages(case))
-        yield from (look.now + growth.window for growth in case.rule.growths)
+        self._arming.arm(look, verdicts)
 
     # --- reload ---
 
     def adopt(self, previous: Engine, now: float) -> Adoption:
         """Take over what a previous configuration's engine remembers of rules and actions that are still there."""
-        self._memory = take_over(previous._memory, previous._book, self._book, now)
+        take_over(self._memory, previous._memory, previous._book, self._book, now)
         self._history.adopt(previous._history)
         grown = set(self._book.growths)
         self._history.forget(lambda key: isinstance(key[0], Subject) and (key[0].monitor, key[1]) not in grown)
@@ -283,23 +238,6 @@ class Engine:
     def ever_stopped(self) -> tuple[ProcessId, ...]:
         """The processes that a rule has stopped, and that had not ended at the last look."""
         return self._memory.ever_stopped()
-
-
-_NOT_STOPPED = "it was told to end, and could not while stopped"
-_STRONGER_SENT = "a stronger signal is sent"
-_SAME_SENT = "another rule sends the same signal"
-
-
-def _parts(least: headroom.Ceilings, case: Case, look: Look) -> list[Part]:
-    """Whose sizes are added up, and how large the sums may be."""
-    return [
-        Part(
-            look.members(case, scope),
-            least.get(Metric("rmem", scope), inf),
-            least.get(Metric("vmem", scope), inf),
-        )
-        for scope in dict.fromkeys(metric.scope for metric in least)
-    ]
 
 
 def _unknown(case: Case, look: Look) -> Iterator[tuple[Kind, str]]:
@@ -353,31 +291,3 @@ def _is_over(key: Key, table: ProcessTable) -> bool:
     """Whether a series of the history is of a process that has ended."""
     identity = key[0].identity if isinstance(key[0], Subject) else key[0]
     return isinstance(identity, ProcessId) and identity not in table
-
-
-def _stops(verdict: Verdict) -> bool:
-    return verdict.item is not None and lifecycle.is_stop(verdict.item.action)
-
-
-def _one_of(asked: Sequence[Verdict], told_to_end: bool) -> Iterator[Verdict]:
-    """The strongest of the signals to one process, and the others with the reason why they are not sent."""
-    useless = [each for each in asked if told_to_end and _stops(each)]
-    useful = sorted((each for each in asked if not (told_to_end and _stops(each))), key=_strength)
-    yield from useful[:1]
-    for each in useful[1:]:
-        yield _shadowed(each, _SAME_SENT if _strength(each) == _strength(useful[0]) else _STRONGER_SENT)
-    yield from (_shadowed(each, _NOT_STOPPED) for each in useless)
-
-
-def _shadowed(verdict: Verdict, reason: str) -> Verdict:
-    return replace(verdict, kind=Kind.SHADOWED, reason=reason)
-
-
-def _depth(verdicts: Iterable[Verdict]) -> int:
-    return max(verdict.target.depth for verdict in verdicts if verdict.target)
-
-
-def _strength(verdict: Verdict) -> int:
-    assert verdict.item
-    assert isinstance(verdict.item.action, Signal)
-    return _STRENGTH[verdict.item.action.word]

@@ -22,7 +22,7 @@ LAYERS = [
     {"lexer", "grammar", "lifecycle", "coverage", "protection", "readings", "verdict"},
     {"docket", "agenda", "headroom"},
     {"looks", "targets", "memory"},
-    {"adoption", "engine"},
+    {"adoption", "arbitration", "arming", "engine"},
     {"textfile", "yamlfaults", "fragments", "entries", "monitors", "config"}
     | {"procfs", "connector", "events", "roster", "kept", "rollups", "measures", "meters", "turns", "shortage", "usage"}
     | {"source", "linux", "reference", "signalling", "adjusting"}
