@@ -240,6 +240,9 @@ class Loop:
         except ConfigError as error:
             self._reporter.refused(error)
             return
+        except (exits.Failure, ImportError) as error:
+            self._reporter.unread(exits.explain(error)[1])
+            return
         engine = Engine(config, self._myself)
         adoption = engine.adopt(self._engine, self._clock())
         self._engine = engine

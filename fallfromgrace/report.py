@@ -68,6 +68,12 @@ class Reporter:
         for problem in error.problems:
             self._log.write(ERROR, problem.headline)
 
+    def unread(self, text: str) -> None:
+        """Why a configuration is not used that may well be right."""
+        self._log.write(ERROR, "configuration not reloaded, the old one stays in force: it could not be read")
+        for line in text.splitlines():
+            self._log.write(ERROR, line)
+
     def left_stopped(self, stopped: list[int], how: str) -> None:
         """Processes that stay stopped until somebody continues them."""
         for start in range(0, len(stopped), _PIDS_A_LINE):

@@ -12,6 +12,7 @@ import pytest
 from fallfromgrace import loop
 from fallfromgrace.actions import Performer, Ready
 from fallfromgrace.errors import ConfigError, Problem
+from fallfromgrace.exits import Failure
 from fallfromgrace.logs import DEBUG, ERROR
 from fallfromgrace.loop import Loop
 from fallfromgrace.protection import Self
@@ -284,6 +285,17 @@ def test_a_bad_configuration_leaves_the_old_one_in_force():
     assert "the old one stays in force" in log.text()
     assert source.looks >= 4
     assert "READY=1" in told
+
+
+def test_a_configuration_that_could_not_be_read_leaves_the_old_one_in_force():
+    def unread():
+        raise Failure("cannot read the configuration, for want of a process: no more processes")
+
+    log, source = Lines(), Script(hup, nothing)
+    assert made(source, log, load=unread).run() == 0
+    assert "the old one stays in force" in log.text()
+    assert "for want of a process" in log.text()
+    assert "please report this" not in log.text()
 
 
 def test_a_storm_of_hups_is_few_reloads():
