@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from fallfromgrace.rules import Monitor
-from fallfromgrace.table import Descent, Image, Process, ProcessId, ProcessTable
+from fallfromgrace.table import Descent, Image, Process, ProcessId, ProcessTable, Runs
 
 
 class Covered(NamedTuple):
@@ -29,7 +29,7 @@ class Coverage:
         self._nobody = [Covered(monitor, (), (), {}) for monitor in monitors]
         self._said: dict[ProcessId, _Said] = {}
 
-    def selects(self, image: Image) -> bool:
+    def selects(self, image: Runs) -> bool:
         """Whether any monitor is about processes that run this."""
         return any(monitor.selects(image) for monitor in self._monitors)
 

@@ -28,7 +28,7 @@ from fallfromgrace.protection import Bar, Self
 from fallfromgrace.readings import Facet, Subject, Want, facets_of
 from fallfromgrace.records import replace
 from fallfromgrace.rules import Adjust, Config, Item, Signal, Target
-from fallfromgrace.table import Descent, Image, ProcessId, ProcessTable, Size
+from fallfromgrace.table import Descent, ProcessId, ProcessTable, Runs, Size
 from fallfromgrace.targets import targets, wants_largest
 from fallfromgrace.verdict import NO_LONGER, Cause, Kind, Outcome, Result, Verdict
 
@@ -52,7 +52,7 @@ class Engine:
 
     # --- who is there, and who is to be looked at ---
 
-    def selects(self, image: Image) -> bool:
+    def selects(self, image: Runs) -> bool:
         """Whether any monitor is about processes that run this; those below them matter too."""
         return self._coverage.selects(image)
 

@@ -16,7 +16,8 @@ from fallfromgrace.kept import Kept
 from fallfromgrace.readings import Facet, Want
 from fallfromgrace.roster import NOBODY, Kin, Roster
 from fallfromgrace.shortage import Shortage
-from fallfromgrace.table import Image, Process, ProcessId, ProcessTable, Size
+from fallfromgrace.source import Glimpse
+from fallfromgrace.table import Process, ProcessId, ProcessTable, Runs, Size
 from fallfromgrace.turns import Turns
 from fallfromgrace.usage import Usage
 
@@ -52,12 +53,12 @@ class LinuxSource:
         """See Source."""
         return self._events.wakes
 
-    def configure(self, selects: Callable[[Image], bool], process_events: bool) -> None:
+    def configure(self, selects: Callable[[Runs], bool], process_events: bool) -> None:
         """See Source. The events come before the first list, so that nobody is missed between the two."""
         self._events.use(process_events)
         self._forget_everybody(selects)
 
-    def _forget_everybody(self, selects: Callable[[Image], bool]) -> None:
+    def _forget_everybody(self, selects: Callable[[Runs], bool]) -> None:
         self._selects = selects
         self._roster = Roster()
         self._roots: set[int] = set()  # the pids of the selected
@@ -172,33 +173,42 @@ class LinuxSource:
         self._unread = failed
 
     def _read(self, pid: int) -> None:
-        seen, before = source.read_process(pid, self._root), self._roster.get(pid)
+        seen, before = source.glimpse(pid, self._root), self._roster.get(pid)
         if before is NOBODY:
             before = None
-        elif before and (seen is None or seen.process.id.start != before.start):
+        elif before and (seen is None or seen.stat.start != before.start):
             self._drop(pid)
             before = None
         if seen:
-            self._note(seen.process, _kin(seen), before)
+            try:
+                self._note(pid, seen, before)
+            except source.Gone:
+                self._drop(pid)
 
-    def _note(self, process: Process, kin: Kin, before: Kin | None) -> None:
+    def _note(self, pid: int, seen: Glimpse, before: Kin | None) -> None:
         """What was read of a process, which was known as something before."""
-        pid = process.id.pid
+        kin = self._judged(pid, seen, before)
         if before is None or before.image != kin.image:
-            self._judge(pid, process.image)
             self._watch_while_young(pid, kin)
         joins = before != kin and (pid in self._roots or kin.ppid in self._whole)
         if before != kin:
             self._roster.put(pid, kin)
             self._unsettled = self._unsettled or joins or pid in self._whole
         if joins or pid in self._whole:
-            self._keep(process)
+            self._keep(seen.process)
 
-    def _judge(self, pid: int, image: Image) -> None:
-        if self._selects(image):
+    def _judged(self, pid: int, seen: Glimpse, before: Kin | None) -> Kin:
+        """As what it is known now. Whether it is selected is asked only if it runs something else than before."""
+        arguments = hash(seen.arguments)
+        if before and before.image == (arguments if before.plain else _digest(seen)):
+            return before._replace(ppid=seen.stat.ppid)
+        seen.asked = False
+        if self._selects(seen):
             self._roots.add(pid)
         else:
             self._roots.discard(pid)
+        plain = pid not in self._roots and not seen.asked
+        return Kin(seen.stat.start, seen.stat.ppid, arguments, arguments if plain else _digest(seen))
 
     def _watch_while_young(self, pid: int, kin: Kin) -> None:
         """One without arguments may be in the middle of an exec, and is as good as young."""
@@ -226,9 +236,9 @@ class LinuxSource:
         self._unsettled = len(members) > len(self._whole)
 
     def _complete(self, pid: int) -> None:
-        seen, kin = source.read_process(pid, self._root), self._roster.get(pid)
-        if seen and kin and seen.process.id.start == kin.start:
-            self._keep(seen.process)
+        process, kin = source.read_process(pid, self._root), self._roster.get(pid)
+        if process and kin and process.id.start == kin.start:
+            self._keep(process)
         else:
             self._unread.add(pid)
 
@@ -270,7 +280,5 @@ class LinuxSource:
         return source.reread(pid, self._root)
 
 
-def _kin(seen: source.Seen) -> Kin:
-    process, arguments = seen
-    image = hash((arguments, process.image.uid, process.image.exe))
-    return Kin(process.id.start, process.ppid, hash(arguments), image)
+def _digest(seen: Glimpse) -> int:
+    return hash((seen.arguments, seen.uid, seen.exe))

@@ -10,7 +10,7 @@ from fallfromgrace import measures, meters, source
 from fallfromgrace.expression import Sample
 from fallfromgrace.readings import Facet, Want
 from fallfromgrace.rollups import Rollups
-from fallfromgrace.table import Image, Process, ProcessId, ProcessTable, Size
+from fallfromgrace.table import Process, ProcessId, ProcessTable, Runs, Size
 
 _SECONDS = 1.0  # between two looks
 
@@ -22,12 +22,12 @@ class PsutilSource:
 
     def __init__(self, root: str = "/proc") -> None:
         self._root = root
-        self._selects: Callable[[Image], bool] = lambda image: False
+        self._selects: Callable[[Runs], bool] = lambda image: False
         self._table: ProcessTable | None = None
         self._looked_at = 0.0
         self._rollups = Rollups(root)
 
-    def configure(self, selects: Callable[[Image], bool], process_events: bool) -> None:
+    def configure(self, selects: Callable[[Runs], bool], process_events: bool) -> None:
         """See Source; it knows of no events."""
         self._selects, self._table = selects, None
 
@@ -49,7 +49,7 @@ class PsutilSource:
 
     def _members(self) -> Iterator[Process]:
         seen = [source.read_process(pid, self._root) for pid in psutil.pids()]
-        everybody = ProcessTable(each.process for each in seen if each)
+        everybody = ProcessTable(each for each in seen if each)
         selected = {process for process in everybody if self._selects(process.image)}
         below = {descent.process for descent in everybody.descendants(selected)}
         return (process for process in everybody if process in selected or process in below)

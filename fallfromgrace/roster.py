@@ -7,12 +7,19 @@ from typing import NamedTuple
 
 
 class Kin(NamedTuple):
-    """What is kept of a process: its start, its parent, and digests of its arguments and of all that it runs."""
+    """What is kept of a process: its start, its parent, and digests of its arguments and of all that it runs.
+
+    The two are the same of one for whom nothing but its arguments matters.
+    """
 
     start: int
     ppid: int
     arguments: int
     image: int
+
+    @property
+    def plain(self) -> bool:
+        return self.image == self.arguments
 
 
 # Whoever has a pid and is nobody to look at: a zombie, a kernel thread, or one that we may not see.

@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple
 
 from fallfromgrace.expression import RATES, Growth, Measured, Metric, Scope, Trigger
 from fallfromgrace.records import dataclass, field
-from fallfromgrace.table import Image
+from fallfromgrace.table import Runs
 from fallfromgrace.units import format_duration
 
 # The words for signals, the strongest first: of several asked for at once only that one is sent.
@@ -239,17 +239,17 @@ class Selector:
     exe: re.Pattern[str] | None = None
     users: tuple[User, ...] | None = None
 
-    def misses(self, image: Image) -> str:
-        """The first of its keys that does not match; empty where all do."""
+    def misses(self, image: Runs) -> str:
+        """The first of its keys that does not match, what is dear to read last; empty where all do."""
+        if self.cmdline and not self.cmdline.search(image.cmdline):
+            return "cmdline"
         if self.users is not None and image.uid not in {user.uid for user in self.users}:
             return "user"
         if self.exe and not (image.exe and self.exe.search(image.exe)):
             return "exe"
-        if self.cmdline and not self.cmdline.search(image.cmdline):
-            return "cmdline"
         return ""
 
-    def matches(self, image: Image) -> bool:
+    def matches(self, image: Runs) -> bool:
         return not self.misses(image)
 
 
@@ -270,11 +270,11 @@ class Monitor:
         """All that says which processes the monitor is about."""
         return self.selector, self.exclude, self.children, self.final, self.observe
 
-    def selects(self, image: Image) -> bool:
+    def selects(self, image: Runs) -> bool:
         """Whether the monitor is about processes that run this; its descendants come besides."""
         return not self.excludes(image) and self.selector.matches(image)
 
-    def excludes(self, image: Image) -> bool:
+    def excludes(self, image: Runs) -> bool:
         """Whether processes that run this are left out, whatever they were found by."""
         return self.exclude is not None and self.exclude.search(image.cmdline) is not None
 
@@ -291,7 +291,7 @@ class Settings:
     protect: tuple[Selector, ...] = ()
     process_events: bool = True
 
-    def protects(self, image: Image) -> bool:
+    def protects(self, image: Runs) -> bool:
         """Whether processes that run this are never acted upon."""
         return any(selector.matches(image) for selector in self.protect)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from typing import NamedTuple, Protocol
+from functools import cached_property
+from typing import Protocol
 
 from fallfromgrace import procfs
 from fallfromgrace.expression import Sample
 from fallfromgrace.readings import Facet, Want
-from fallfromgrace.table import Image, Process, ProcessId, ProcessTable, Size
+from fallfromgrace.table import Image, Process, ProcessId, ProcessTable, Runs, Size
 
 # A command line may be 2 MB long and is chosen by whoever runs the process; nobody's regex needs more than this.
 LONGEST_CMDLINE = 8192
@@ -29,7 +30,7 @@ class Source(Protocol):
     def wakes(self) -> frozenset[int]:
         """Signals that tell that there is something new to look at; empty where nothing does."""
 
-    def configure(self, selects: Callable[[Image], bool], process_events: bool) -> None:
+    def configure(self, selects: Callable[[Runs], bool], process_events: bool) -> None:
         """Which images the monitors are about from now on, and whether to use the kernel's process events.
 
         At the next look everybody is read anew.
@@ -54,23 +55,66 @@ class Source(Protocol):
         """Everything about one pid as it is this moment, nothing remembered; None where it has ended."""
 
 
-class Seen(NamedTuple):
-    """A process as it was read, with its arguments as the kernel has them."""
-
-    process: Process
-    arguments: bytes
+class Gone(Exception):
+    """A process has ended while it was read."""
 
 
-def read_process(pid: int, root: str = "/proc") -> Seen | None:
+class Glimpse:
+    """A process, its arguments as the kernel has them, and the rest of its image as soon as that is asked for.
+
+    Few monitors ask for the owner or the program of what has another command line, and these are half of the reading.
+    """
+
+    def __init__(self, pid: int, stat: procfs.Stat, arguments: bytes, root: str) -> None:
+        self.pid = pid
+        self.stat = stat
+        self.arguments = arguments
+        self.asked = False  # for more than the command line
+        self._root = root
+
+    @cached_property
+    def cmdline(self) -> str:
+        """The arguments joined by single spaces."""
+        return _shown(self.arguments)
+
+    @cached_property
+    def uid(self) -> int:
+        """Whose it is. Raises Gone."""
+        self.asked = True
+        euid = procfs.read_euid(self.pid, self._root)
+        if euid is None:
+            raise Gone
+        return euid
+
+    @cached_property
+    def exe(self) -> str:
+        """What it executes."""
+        self.asked = True
+        return procfs.read_exe(self.pid, self._root)
+
+    @property
+    def process(self) -> Process:
+        """Everything. Raises Gone."""
+        stat, image = self.stat, Image(self.cmdline, self.uid, self.exe)
+        return Process(ProcessId(self.pid, stat.start), stat.ppid, stat.pgid, stat.state, image)
+
+
+def glimpse(pid: int, root: str = "/proc") -> Glimpse | None:
     """None where it has ended, may not be looked at, or is a kernel thread."""
     stat = procfs.read_stat(pid, root)
     if stat is None or stat.ended or stat.kernel_thread:
         return None
-    arguments, euid = read_arguments(pid, root), procfs.read_euid(pid, root)
-    if arguments is None or euid is None:
+    arguments = read_arguments(pid, root)
+    return None if arguments is None else Glimpse(pid, stat, arguments, root)
+
+
+def read_process(pid: int, root: str = "/proc") -> Process | None:
+    """A process whole; None as for a glimpse."""
+    seen = glimpse(pid, root)
+    try:
+        return seen.process if seen else None
+    except Gone:
         return None
-    image = Image(_shown(arguments), euid, procfs.read_exe(pid, root))
-    return Seen(Process(ProcessId(pid, stat.start), stat.ppid, stat.pgid, stat.state, image), arguments)
 
 
 def read_arguments(pid: int, root: str = "/proc") -> bytes | None:
@@ -85,8 +129,8 @@ def _shown(arguments: bytes) -> str:
 
 def reread(pid: int, root: str = "/proc") -> tuple[Process, Sample] | None:
     """See Source."""
-    seen, size = read_process(pid, root), procfs.read_size(pid, root)
-    return (seen.process, size._asdict()) if seen and size else None
+    process, size = read_process(pid, root), procfs.read_size(pid, root)
+    return (process, size._asdict()) if process and size else None
 
 
 def alike(one: Process, other: Process) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 
 class ProcessId(NamedTuple):
@@ -30,6 +30,17 @@ class Image(NamedTuple):
     cmdline: str
     uid: int
     exe: str = ""
+
+
+class Runs(Protocol):
+    """An image, or something that finds out what it is asked for."""
+
+    @property
+    def cmdline(self) -> str: ...
+    @property
+    def uid(self) -> int: ...
+    @property
+    def exe(self) -> str: ...
 
 
 class Process(NamedTuple):

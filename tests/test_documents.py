@@ -2,19 +2,29 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from fallfromgrace import actions, cli, config, exits, monitors, rules
+from fallfromgrace.agenda import Agenda
+from fallfromgrace.connector import Batch, Unavailable
 from fallfromgrace.errors import ConfigError
+from fallfromgrace.events import Events
 from fallfromgrace.expression import METRICS, Scope
 from fallfromgrace.grammar import parse_action, parse_trigger
+from fallfromgrace.kept import Kept
+from fallfromgrace.readings import Facet
+from fallfromgrace.shortage import Shortage
+from fallfromgrace.units import parse_size
+from fallfromgrace.usage import Usage
 from fallfromgrace.verdict import Kind, Result
 from tests.builders import verdict
 
 HERE = Path(__file__).parent.parent
 README = (HERE / "README.md").read_text()
+CONTRIBUTING = (HERE / "CONTRIBUTING.md").read_text()
 CONF = HERE / "fall-from-grace.conf"
 
 
@@ -86,7 +96,8 @@ def test_what_the_configuration_offers_can_be_used_by_taking_the_marks_away(tmp_
 
 def test_the_readme_names_every_exit_status():
     statuses = {exits.OK, exits.NO, exits.USAGE, exits.UNAVAILABLE, exits.SOFTWARE, exits.NOPERM, exits.CONFIG}
-    assert {int(number) for number in re.findall(r"^\| (\d+) \|", README, re.M)} == statuses
+    table = README[README.index("| exit status |") :].split("\n\n", 1)[0]
+    assert {int(number) for number in re.findall(r"^\| (\d+) \|", table, re.M)} == statuses
 
 
 def table_below(head, text=README):
@@ -113,6 +124,78 @@ def test_the_readme_names_every_key_of_a_monitor_all_that_is_measured_and_every_
 def test_the_readme_names_every_result_that_the_log_can_have():
     results = {result.value for result in Result} | {kind.value for kind in Kind if kind is not Kind.FIRE}
     assert set(table_below("result")) == results
+
+
+class Losing:
+    """Process events of which some are lost, and then none any more."""
+
+    def __init__(self):
+        self.lost = iter([True])
+
+    def drain(self):
+        return Batch(set(), set(), next(self.lost, False))
+
+    def close(self):
+        pass
+
+
+def unavailable():
+    raise Unavailable("there are none")
+
+
+def without_psutil(tell, monkeypatch):
+    monkeypatch.delattr("fallfromgrace.meters", raising=False)
+    monkeypatch.setitem(sys.modules, "fallfromgrace.meters", None)
+    Usage(tell, Shortage(tell), Kept(budget=0), "/proc").prepare({Facet.MACHINE})
+
+
+def test_the_readme_names_all_that_is_said_of_what_cannot_be_had(monkeypatch):
+    said = []
+    Events(said.append, unavailable).use(True)
+    losing = Events(said.append, Losing)
+    losing.use(True)
+    losing.drain(0)
+    losing.caught_up(1)
+    losing.drain(100)
+    Shortage(said.append).note(OSError(24, "Too many open files"), 0)
+    without_psutil(said.append, monkeypatch)
+    told = table_below("in the log")
+    assert [[words for words in told if words in line] for line in said] == [
+        [told[0]],
+        [told[0]],
+        *([w] for w in told[1:]),
+    ]
+
+
+def lines_of_the_table_of_looks():
+    """What is below its limit by so many bytes is looked at again within so many seconds."""
+    rows = README[README.index("| below its limit by |") :].split("\n\n", 1)[0].splitlines()[2:]
+    found = [re.match(r"\| (?:up to )?(.*?iB) \| ([\d.]+ m?s)", row) for row in rows]
+    return [(parse_size(each[1].replace(" ", "")), float(each[2].split()[0]), each[2].split()[1]) for each in found]
+
+
+@pytest.mark.parametrize(("room", "number", "unit"), lines_of_the_table_of_looks())
+def test_the_readme_says_how_soon_who_is_near_a_limit_is_looked_at(room, number, unit):
+    for interval in (10, 3600):
+        assert Agenda(interval)._period(room) <= number * {"s": 1, "ms": 0.001}[unit]
+
+
+def modules_of_the_map():
+    table = CONTRIBUTING[CONTRIBUTING.index("| module |") :].split("\n\n", 1)[0].splitlines()[2:]
+    return [name for row in table for name in re.findall("`([^`]+)`", row.split("|")[1])]
+
+
+def test_every_module_is_on_the_map_once():
+    package = HERE / "fallfromgrace"
+    modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
+    named = [name for name in modules_of_the_map() if not name.endswith(("*", "/"))]
+    groups = {each.removesuffix("*") for each in modules_of_the_map() if each.endswith("*")}
+    assert sorted(named) == sorted(each for each in modules if not each.startswith(tuple(groups)))
+
+
+def test_every_target_that_is_named_can_be_made():
+    made = set(re.findall(r"^([a-z-]+):", (HERE / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"make ([a-z-]+)", " ".join(re.findall("`(make [a-z-]+)`", README + CONTRIBUTING)))) <= made
 
 
 def test_the_readme_names_every_option():

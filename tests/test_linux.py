@@ -169,7 +169,7 @@ def test_whatever_changes_of_who_is_in_it_is_seen_within_a_minute(world, what):
     seen = [world.source.look(NOW + second) is not table for second in range(1, 61)]
     assert seen[-1]
     [process] = world.source.look(NOW + 61)
-    assert process == source.read_process(50, world.proc.root).process
+    assert process == source.read_process(50, world.proc.root)
 
 
 def test_after_a_new_configuration_everybody_is_read_anew_and_asked_for_anew(world):
@@ -390,6 +390,25 @@ def test_who_is_in_the_table_and_has_ended_is_noticed_though_nobody_was_born(pol
     polled.remove(50)
     polled.put(51, "kid", ppid=1)
     assert polled.look(NOW + 1) == []
+
+
+def test_of_who_is_not_selected_by_its_command_line_nothing_else_is_read(world):
+    world.put(50, "hog")
+    world.put(51, "kid", ppid=50)
+    world.put(60, "other")
+    assert world.look() == [50, 51]
+    assert set(world.read_of("status")) == {50, 51}
+    for second in range(1, 60):
+        world.look(NOW + second)
+    assert 60 not in world.read_of("status")
+
+
+def test_who_is_selected_by_its_owner_is_found_when_that_changes(polled):
+    polled.source.configure(lambda image: image.uid == 7, process_events=False)
+    polled.put(50, "any", uid=1)
+    assert polled.look() == []
+    polled.put(50, "any", uid=7)
+    assert [second for second in range(1, 61) if polled.look(NOW + second)]
 
 
 def test_a_young_process_is_read_again_every_second_until_it_is_five_seconds_old(polled, monkeypatch):
@@ -633,11 +652,16 @@ def contents(*things):
                else len(each) for each in containers)  # fmt: skip
 
 
+def glimpsed(pid, ppid, arguments):
+    return source.Glimpse(pid, procfs.Stat("x", "S", ppid, pid, pid, kernel_thread=False), arguments, "/nowhere")
+
+
 def test_nothing_is_kept_of_those_who_ended(world, monkeypatch):
     """Ten thousand of them, each with a child that outlives it for a while, every other one a hog."""
-    there = {1: source.Seen(Process(ProcessId(1, 1), 0, 1, "S", Image("init", 0)), b"init")}
-    monkeypatch.setattr(source, "read_process", lambda pid, root: there.get(pid))
+    there = {1: glimpsed(1, 0, b"init")}
+    monkeypatch.setattr(source, "glimpse", lambda pid, root: there.get(pid))
     monkeypatch.setattr(source, "read_arguments", lambda pid, root: there[pid].arguments if pid in there else None)
+    monkeypatch.setattr(procfs, "read_euid", lambda pid, root: 0)
     monkeypatch.setattr(procfs, "read_pids", lambda root: set(there))
     kept = (
         world.source,
@@ -657,8 +681,7 @@ def test_nothing_is_kept_of_those_who_ended(world, monkeypatch):
         born = [*range(2 + 200 * round_, 202 + 200 * round_)]
         for pid in born:
             name, ppid = ("hog", 1) if pid % 2 == 0 else ("kid", pid - 1)
-            process = Process(ProcessId(pid, pid), ppid, pid, "S", Image(f"{name} {pid}", 0))
-            there[pid] = source.Seen(process, f"{name} {pid}".encode())
+            there[pid] = glimpsed(pid, ppid, f"{name} {pid}".encode())
         world.changed(*born)
         found = world.source.look(NOW + 20 + 3 * round_)
         assert len(found) == 200
@@ -867,7 +890,7 @@ def test_real_processes_are_found_while_they_live(watching):
     with victim(mark, what="parent2") as hog:
         table = looked.look(1)
         assert sorted(pids(table)) == sorted([hog.pid, *hog.family])
-        assert all(each == source.read_process(each.id.pid).process._replace(state=each.state) for each in table)
+        assert all(each == source.read_process(each.id.pid)._replace(state=each.state) for each in table)
         hog.process.kill()
         until(lambda: state(hog.pid) == "Z")
         identities = [each.id for each in table if each.id.pid == hog.pid]

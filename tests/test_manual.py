@@ -12,7 +12,22 @@ from typing import NamedTuple
 
 import pytest
 
-from fallfromgrace import config, grammar, lint, monitors, notify, rules, source, spawn, textfile
+from fallfromgrace import (
+    agenda,
+    config,
+    events,
+    grammar,
+    kept,
+    lint,
+    linux,
+    monitors,
+    notify,
+    reading,
+    rules,
+    source,
+    spawn,
+    textfile,
+)
 from fallfromgrace.entries import TRUTHS
 from fallfromgrace.errors import ConfigError, RuleSyntaxError
 from fallfromgrace.expression import METRICS, Sample, Scope
@@ -298,13 +313,30 @@ def test_the_limits_are_those_of_the_program():
             textfile.LARGEST >> 20,
             *(grammar.LONGEST_TRIGGER, grammar.DEEPEST_TRIGGER, grammar.LONGEST_COMMAND, grammar.LONGEST_TEXT),
             *(spawn.MOST_RUNNING, spawn.MOST_RUNNING_EACH, spawn.MOST_QUEUED_EACH),
-            int(notify.DESKTOP_SECONDS),
+            *(int(notify.DESKTOP_SECONDS), int(reading.LONGEST_SECONDS)),
+            *(kept.MOST, kept.RESERVE),
         )
     ]
     assert f"the first {source.LONGEST_CMDLINE} characters" in under("MONITORS")
     assert f"The first {spawn.LONGEST_OUTPUT >> 10} KiB" in under("ACTIONS", "What can be done")
     assert config.SHORTEST_INTERVAL == grammar.SHORTEST_LIMIT == 1
     assert rules.Settings().interval == 10
+
+
+def test_how_soon_it_looks_is_told_as_it_is():
+    told = under("TRIGGERS", "When it is looked at")
+    assert f"{agenda.TICK_SECONDS * 1000:g} milliseconds at the shortest" in told
+    assert (agenda.GROWTH_RATE, "at a gibibyte a second" in told) == (1 << 30, True)
+    assert (agenda.AGE_TICK_SECONDS, "an age within a quarter of a second" in told) == (0.25, True)
+    slowest = agenda.GROWTH_RATE * agenda.TICK_SECONDS / MIB  # what is added between two looks
+    assert slowest < int(re.search(r"within (\d+) MiB", told)[1]) - 10
+    assert linux.ROUND_SECONDS + linux._TURN_SECONDS < 60
+    assert (linux._YOUNG_SECONDS, events.ANEW_SECONDS) == (5, 5)
+
+
+@pytest.mark.parametrize(("left", "seconds"), [(0, 0.05), (100, 0.05), (256, 0.25), (1024, 1), (10240, 10)])
+def test_who_is_near_a_limit_is_looked_at_soon(left, seconds):
+    assert agenda.Agenda(rules.Settings().interval)._period(left * MIB) == seconds
 
 
 def test_the_same_trigger_in_two_spellings_is_refused_as_the_page_says(tmp_path):

@@ -167,8 +167,8 @@ IMAGE = Image("/usr/bin/hog --now", 1000, "/usr/bin/hog")
         (Selector(users=(User("root", 0), User("alice", 1000))), ""),
         (Selector(users=(User("root", 0),)), "user"),
         (Selector(users=(User("nobody-knows", None),)), "user"),
-        (Selector(re.compile("x"), re.compile("x"), (User("root", 0),)), "user"),
-        (Selector(re.compile("x"), re.compile("x"), (User("alice", 1000),)), "exe"),
+        (Selector(re.compile("x"), re.compile("x"), (User("root", 0),)), "cmdline"),
+        (Selector(None, re.compile("x"), (User("root", 0),)), "user"),
         (Selector(re.compile("x"), re.compile("hog"), (User("alice", 1000),)), "cmdline"),
     ],
 )

@@ -5,7 +5,7 @@ import mock
 import pytest
 
 from fallfromgrace import procfs, source
-from fallfromgrace.source import CUT, LONGEST_CMDLINE, alike, read_process, reread
+from fallfromgrace.source import CUT, LONGEST_CMDLINE, Gone, alike, glimpse, read_process, reread
 from fallfromgrace.table import ProcessId
 from tests.builders import MIB, process
 from tests.proctree import PAGE, Proc
@@ -18,18 +18,41 @@ from tests.victims import marker, state, until, victim
 )
 def test_a_command_line_is_cut_with_a_mark_so_that_the_end_of_a_regex_does_not_match_there(length, shown):
     with mock.patch.object(source.procfs, "read_arguments", return_value=b"x" * length) as read:
-        assert read_process(os.getpid()).process.image.cmdline == shown
+        assert read_process(os.getpid()).image.cmdline == shown
         assert read.call_args.args[1] <= 4 * LONGEST_CMDLINE + 1  # not the 2 MB that it may be
 
 
 def test_a_process_is_read_with_its_parent_its_group_and_what_it_runs(tmp_path):
     proc = Proc(tmp_path)
     proc.put(42, "hog --big", ppid=7, pgid=8, start=4711, state="T", uid=9, exe="/opt/hog (deleted)")
-    seen = read_process(42, proc.root)
-    assert seen.process == process(
+    assert read_process(42, proc.root) == process(
         42, "hog --big", ppid=7, pgid=8, start=4711, state="T", uid=9, exe="/opt/hog"
     )  # fmt: skip
-    assert seen.arguments == b"hog\0--big\0"
+
+
+def test_of_a_glimpse_no_more_is_read_than_is_asked_for(tmp_path, monkeypatch):
+    proc, reads = Proc(tmp_path), []
+    proc.put(42, "hog --big", uid=9, exe="/opt/hog")
+    read = procfs._read
+    monkeypatch.setattr(procfs, "_read", lambda path, limit: reads.append(path.rpartition("/")[2]) or read(path, limit))
+    seen = glimpse(42, proc.root)
+    assert (seen.arguments, seen.cmdline, seen.asked, reads) == (
+        b"hog\0--big\0",
+        "hog --big",
+        False,
+        ["stat", "cmdline"],
+    )
+    assert (seen.uid, seen.uid, seen.asked, reads[2:]) == (9, 9, True, ["status"])
+    assert seen.exe == "/opt/hog"
+
+
+def test_who_ends_before_more_is_asked_for_is_gone(tmp_path):
+    proc = Proc(tmp_path)
+    proc.put(42)
+    seen = glimpse(42, proc.root)
+    proc.remove(42)
+    with pytest.raises(Gone):
+        seen.process.image  # noqa: B018 - asks for all
 
 
 @pytest.mark.parametrize("what", [{"state": "Z"}, {"kernel": True}])
