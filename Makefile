@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 # Versions of the dependencies to test with; empty means the newest.
 CONSTRAINTS ?=
 
-.PHONY: help setup demo test fuzz test-oldest lint format bench deb package-test clean
+.PHONY: help setup demo test fuzz test-oldest lint format bench bench-quick deb package-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -50,8 +50,11 @@ fuzz: setup ## a million random texts for the language, and files for the parser
 test-oldest: ## all tests with the oldest dependencies that are supported
 	$(MAKE) test VENV=.venv-oldest CONSTRAINTS=tests/oldest.txt
 
-bench: setup ## what a look costs, as a ratio measured in one run
-	$(BIN)/python bench/sweep.py
+bench: setup ## cost, reaction and footprint beside others, in a quarter of an hour; BENCH="cost --json FILE" and others
+	$(BIN)/python -m bench $(BENCH)
+
+bench-quick: setup ## the same with less of everything, in two minutes
+	$(BIN)/python -m bench --quick $(BENCH)
 
 # Built in a copy, so that nothing is left beside the checkout, and by Debian's own Python whatever is first in PATH.
 deb: ## the Debian package, in dist/
