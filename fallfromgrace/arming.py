@@ -42,7 +42,7 @@ class Arming:
         cases = look.of(subject)
         found = [self._ceilings(case, look) for case in cases]
         due += [at for case in cases for at in self._changes(case, look)]
-        if None in found:
+        if None in found or any(self._is_followed(case) for case in cases):
             due.append(next_of(self._interval, look.now))
         if subject in self._doubted:
             due.append(next_of(self._doubted[subject], look.now))
@@ -51,11 +51,13 @@ class Arming:
         room = headroom.room(least, look.sight(cases[0]))
         self._agenda.judged(subject, again, _parts(least, cases[0], look), room, look.now)
 
+    def _is_followed(self, case: Case) -> bool:
+        """Whether it is read at each interval, however small it is: for rates, and who is to be seen running again."""
+        clock = case.subject.identity, case.covered.monitor.observe
+        return bool(case.rule.remembered) or clock in self._memory.clocks
+
     def _ceilings(self, case: Case, look: Look) -> headroom.Ceilings | None:
         """Until what sizes there is nothing to do; None where more has to be looked at."""
-        identity = case.subject.identity
-        if identity and (identity, case.covered.monitor.observe) in self._memory.clocks:
-            return None  # it has to be seen running again
         return headroom.ceilings_of(case.rule, self._memory.instance(case.key), look.truth(case), look.sight(case))
 
     def _changes(self, case: Case, look: Look) -> Iterator[float]:

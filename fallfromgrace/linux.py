@@ -68,7 +68,8 @@ class LinuxSource:
         self._unsettled = False  # who belongs to the whole
         self._unread: set[int] = set()
         self._young: dict[int, float] = {}  # until when
-        self._turns = Turns((), ROUND_SECONDS)
+        self._turns = Turns(ROUND_SECONDS)
+        self._listed_at = -inf
         self._anew = True
         self._newest: int | None = None  # the pid that was given last, as of the last list
         self._now, self._ticked = 0.0, -inf
@@ -116,18 +117,22 @@ class LinuxSource:
         elapsed, self._ticked = self._now - self._ticked, floor(self._now)
         self._usage.kept.turn(self._now)
         anew = self._anew or self._events.overdue(self._now)
-        if anew or not self._turns or not self._events.complete:
+        if anew or self._is_stale() or not self._events.complete:
             self._find(anew)
         self._unread |= self._young.keys()
         self._young = {pid: until for pid, until in self._young.items() if until > self._now}
         if not anew:
             self._take_turns(elapsed)
 
+    def _is_stale(self) -> bool:
+        """Whether the list of pids is to be made whatever else is known."""
+        return self._now - self._listed_at >= ROUND_SECONDS
+
     def _find(self, anew: bool) -> None:
         """Who is new and who is gone. The list of pids costs 1 us for each, so it is not made if nobody was born."""
         try:
             newest = procfs.read_newest_pid(self._root)
-            if newest is None or newest != self._newest or anew or not self._turns:
+            if newest is None or newest != self._newest or anew or self._is_stale():
                 self._compare(procfs.read_pids(self._root), anew)
             else:
                 self._unread.update(pid for pid in self._whole if not procfs.exists(pid, self._root))
@@ -141,16 +146,16 @@ class LinuxSource:
         new = listed - self._roster.pids
         for pid in new:
             self._roster.put(pid, NOBODY)  # unless it is read
+            self._turns.add(pid)
         self._unread |= listed if anew else new
-        if anew or not self._turns:
-            self._turns = Turns(listed, ROUND_SECONDS)
+        self._listed_at = self._now
         if anew:
             self._anew = False
             self._events.caught_up(self._now)
 
     def _take_turns(self, elapsed: float) -> None:
         """Read some of the others again. Where there are events only a command line can be other than we know."""
-        taken = self._turns.take(elapsed)
+        taken = self._turns.take(elapsed, self._roster.pids)
         if self._events.complete:
             self._unread.update(pid for pid in taken if pid in self._whole)
             self._unread |= self._shortage.each((pid for pid in taken if pid not in self._whole), self._skim, self._now)
@@ -189,6 +194,7 @@ class LinuxSource:
         """What was read of a process, which was known as something before."""
         kin = self._judged(pid, seen, before)
         if before is None or before.image != kin.image:
+            self._turns.add(pid)
             self._watch_while_young(pid, kin)
         joins = before != kin and (pid in self._roots or kin.ppid in self._whole)
         if before != kin:

@@ -1,22 +1,35 @@
-"""Everybody in turn: a few at a time, and all of them in a given time."""
+"""Everybody in turn, over and over: a few at a time, and each again after a given time at the latest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Container
 from math import ceil
 
 
 class Turns:
-    """One round of turns, in the order of the pids. `seconds` is how long it takes."""
+    """A ring of pids. `seconds` is how long a turn of all takes; who is new has theirs after all who are there."""
 
-    def __init__(self, pids: Iterable[int], seconds: float) -> None:
-        self._left = sorted(pids, reverse=True)
-        self._pace = len(self._left) / seconds
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._waiting: deque[int] = deque()
+        self._known: set[int] = set()
 
-    def __bool__(self) -> bool:
-        return bool(self._left)
+    def add(self, pid: int) -> None:
+        """Have a turn for a pid, which may have one already."""
+        if pid not in self._known:
+            self._known.add(pid)
+            self._waiting.append(pid)
 
-    def take(self, elapsed: float) -> list[int]:
-        """Whose turn it is when so many seconds have passed since the last time."""
-        count = min(len(self._left), ceil(self._pace * elapsed))
-        return [self._left.pop() for _ in range(count)]
+    def take(self, elapsed: float, there: Container[int]) -> list[int]:
+        """Whose turn it is when so many seconds have passed since the last time. Who is not there any more is dropped,
+        and keeps nobody waiting."""
+        count, taken = ceil(len(self._waiting) * elapsed / self._seconds), []
+        while self._waiting and len(taken) < count:
+            pid = self._waiting.popleft()
+            if pid in there:
+                taken.append(pid)
+            else:
+                self._known.discard(pid)
+        self._waiting.extend(taken)
+        return taken

@@ -24,6 +24,7 @@ class Usage:
         self._root = root
         self._rollups = Rollups(root)
         self._machine: Callable[[], Sample] = dict  # knows nothing, unless prepared
+        self._lacking = False  # and told so
         self._now = 0.0
         self._readers: dict[Facet, measures.Reader] = {
             Facet.MEMORY: self._read_memory,
@@ -39,7 +40,9 @@ class Usage:
             from fallfromgrace import meters
         except ImportError as error:
             lost = "read, write, fds, percentages of memory and all that is of the system"
-            self._tell(f"psutil cannot be had ({error}), so {lost} are not known; install python3-psutil")
+            if not self._lacking:
+                self._tell(f"psutil cannot be had ({error}), so {lost} are not known; install python3-psutil")
+            self._lacking = True
             return
         self._readers.update(meters.readers(self._root))
         self._machine = lambda: meters.machine(self._root)

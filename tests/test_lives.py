@@ -180,6 +180,21 @@ def test_what_a_monitor_covers_is_counted_as_soon_as_it_is_known():
     ]  # fmt: skip
 
 
+def test_who_was_ever_stopped_is_watched_like_others():
+    life = Life(monitor({"rmem > 500m": "stop @ 10m", "rmem > 900m": "term"}), interval=10)
+    done = life.live(30, lambda now: [(HOG, 600 if now < 1 else 400 if now < 23.42 else 950)])
+    assert [(when, action) for when, _, action in done] == [(0, "stop @ 10m"), (23.45, "term")]
+
+
+def test_a_rule_that_also_looks_at_a_rate_is_watched_and_its_rate_is_known_when_it_matters():
+    life = Life(monitor({"rmem > 500m and cpu > 50%": "term"}), interval=10)
+
+    def world(now):
+        return [(HOG, {"rmem": (400 if now < 23.42 else 600) * MIB, "vmem": 0, "cputime": now, "age": 999.0})]
+
+    assert life.live(30, world) == [(23.45, 100, "term")]
+
+
 def test_who_was_stopped_is_seen_running_again_within_an_interval_though_it_is_small_now():
     life = Life(monitor({"rmem > 500m": "stop @ 10m"}), interval=10)
 
