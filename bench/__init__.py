@@ -1,0 +1,1 @@
+"""What fall-from-grace costs, beside others and within one run: `make bench`. See README.md here."""
