@@ -33,6 +33,8 @@ _WAKES = {signal.SIGURG}
 
 # At least so long between two reloads: a storm of HUPs must not keep us from looking.
 _RELOAD_SECONDS = 1.0
+# After a look at those who are new, others are let come for so long, to be looked at together: most are gone by then.
+_GATHER_SECONDS = 0.25
 # Outputs of commands are read at most so often: a command that floods its pipe costs it, not us.
 _DRAIN_SECONDS = 0.05
 # How long commands may still take when we are told to end.
@@ -106,6 +108,7 @@ class Loop:
         self._notify = notify
         self._clock = clock
         self._woken = False
+        self._gathering_until = -_GATHER_SECONDS
         self._reload_at: float | None = None
         self._reloaded_at = -_RELOAD_SECONDS
         self._drained_at = -_DRAIN_SECONDS
@@ -120,7 +123,7 @@ class Loop:
         while not (asked := self._wait(next_look)) & _ENDING:
             if signal.SIGHUP in asked and self._reload_at is None:
                 self._reload_at = max(self._clock(), self._reloaded_at + _RELOAD_SECONDS)
-            if asked & self._source.wakes:  # what comes in the same tick is looked at together
+            if asked & self._source.wakes:
                 self._woken, next_look = True, min(next_look, next_of(TICK_SECONDS, self._clock()))
             self._tend()
             if self._reload_at is not None and self._clock() >= self._reload_at:
@@ -153,7 +156,9 @@ class Loop:
         """Which signals to wait for, and until when; the others stay pending and lose nothing by it."""
         until = min(next_look, self._performer.spawner.next_wake)
         awaited: set[int] = set(_AWAITED)
-        if not self._woken:
+        if now < self._gathering_until:
+            until = min(until, self._gathering_until)
+        elif not self._woken:
             awaited |= self._source.wakes
         if self._reload_at is not None:
             awaited.discard(signal.SIGHUP)
@@ -182,7 +187,9 @@ class Loop:
 
     def _sweep(self, now: float) -> float:
         engine, source = self._engine, self._source
-        table, self._woken = source.look(now), False
+        table = source.look(now)
+        if self._woken:
+            self._woken, self._gathering_until = False, now + _GATHER_SECONDS
         if engine.see(table, now):
             self._reporter.forget(table)
         if watched := engine.watched(now):
