@@ -26,6 +26,7 @@ setup(
     install_requires=["psutil>=5.9", "python-daemon>=2.2", "PyYAML>=5.4", "ply>=3.11"],
     extras_require={
         "test": ["pytest", "mock", "hypothesis"],
+        "bench": ["matplotlib"],
         "lint": ["ruff", "mypy", "types-psutil", "types-PyYAML", "types-mock"],
     },
     classifiers=[
