@@ -7,9 +7,9 @@ that, when something changes by the mere passing of time, or at the interval if 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import ceil, floor, inf, isinf
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from fallfromgrace.readings import Subject
 from fallfromgrace.table import ProcessId, Size
@@ -24,13 +24,14 @@ AGE_TICK_SECONDS = 0.25
 # What is looked at again within a time is so at the multiples of the longest of these that is not longer: much that is
 # due in a while costs few wake-ups, for its times coincide.
 _PERIODS = (TICK_SECONDS, 0.1, 0.25, 0.5, 1.0)
+UNREAD_SECONDS = 1.0
 # Times are the clock's, as floats; what is less than this apart is the same moment.
 _SAME_SECONDS = 1e-3
 
 
 def tick(at: float, seconds: float = TICK_SECONDS) -> float:
     """The first tick that is not before a time."""
-    return at if isinf(at) else round(ceil(at / seconds - 1e-6) * seconds, 6)
+    return at if isinf(at) else max(at, round(ceil(at / seconds - 1e-6) * seconds, 6))
 
 
 def next_of(period: float, now: float) -> float:
@@ -49,16 +50,20 @@ class Part(NamedTuple):
 class Watch:
     """A subject whose rules come to nothing as long as it keeps within all parts."""
 
-    __slots__ = ("alone", "over", "parts", "period", "size", "subject")
+    __slots__ = ("alone", "at", "parts", "period", "size", "subject")
 
     def __init__(self, subject: Subject, parts: Sequence[Part]) -> None:
         self.subject = subject
         self.parts = parts
-        self.over = False
+        self.at = inf  # when it is due
         members = {each for part in parts for each in part.members}
         self.alone = members.pop() if len(members) == 1 else None
         self.size: Size | None = None  # of one that is alone, when it was last seen
         self.period: float | None = None  # what came of that
+
+    def covers(self, sizes: Mapping[ProcessId, Size]) -> bool:
+        """Whether there is the size of everybody."""
+        return all(each in sizes for part in self.parts for each in part.members)
 
     def room(self, sizes: Mapping[ProcessId, Size]) -> float:
         """How many bytes may be added before a limit is reached, negative where one was; who has ended has none."""
@@ -74,27 +79,33 @@ class Watch:
         return least
 
 
-_Due = TypeVar("_Due")
-
-
-class Calendar(Generic[_Due]):
-    """What is due when. Few times are in it, for all are aligned, and much at each."""
+class Calendar:
+    """Which watches are due when, each once. Few times are in it, for all are aligned, and much at each."""
 
     def __init__(self) -> None:
-        self._at: dict[float, list[_Due]] = {}
+        self._at: dict[float, set[Watch]] = {}
 
-    def add(self, at: float, due: Iterable[_Due]) -> None:
-        """Put something down for a time."""
-        self._at.setdefault(at, []).extend(due)
+    def add(self, at: float, watches: Collection[Watch]) -> None:
+        """Put some down for a time, which are not in it."""
+        self._at.setdefault(at, set()).update(watches)
+        for watch in watches:
+            watch.at = at
+
+    def remove(self, watch: Watch) -> None:
+        """Cross out one, if it is in it."""
+        due = self._at.get(watch.at, set())
+        due.discard(watch)
+        if not due:
+            self._at.pop(watch.at, None)
 
     @property
     def next(self) -> float:
         """The first time that something is down for; inf for none."""
         return min(self._at, default=inf)
 
-    def due(self, now: float) -> list[_Due]:
+    def due(self, now: float) -> list[Watch]:
         """What is due, which stays so until it is `done`."""
-        return [each for at in sorted(self._at) if at <= now + _SAME_SECONDS for each in self._at[at]]
+        return [watch for at in sorted(self._at) if at <= now + _SAME_SECONDS for watch in self._at[at]]
 
     def done(self, now: float) -> None:
         """Cross out what was due."""
@@ -109,7 +120,7 @@ class Agenda:
         self._periods = [each for each in _periods(interval) if each < interval] + [interval]
         self._rooms = [each * GROWTH_RATE for each in self._periods[1:]]
         self._watches: dict[Subject, Watch] = {}
-        self._watching: Calendar[Watch] = Calendar()
+        self._watching = Calendar()
         self._judging: dict[Subject, float] = {}
 
     @property
@@ -121,18 +132,15 @@ class Agenda:
 
     def watched(self, now: float) -> set[ProcessId]:
         """Those whose size is to be read."""
-        due = self._watching.due(now)
-        return {each for watch in due if not watch.over for part in watch.parts for each in part.members}
+        return {each for watch in self._watching.due(now) for part in watch.parts for each in part.members}
 
     def watch(self, sizes: Mapping[ProcessId, Size], now: float) -> None:
         """Put down who is within its limits for later, and who is not to be judged at once."""
         later: dict[float, list[Watch]] = {}
         for watch in self._watching.due(now):
-            if watch.over:
-                continue
             size = sizes.get(watch.alone) if watch.alone else None
             if size is None or size is not watch.size:  # most are as large as they were
-                watch.size, watch.period = size, self._period(watch.room(sizes))
+                watch.size, watch.period = size, self._period(watch.room(sizes), sure=watch.covers(sizes))
             if watch.period is None:
                 self.judge(watch.subject, now)
             else:
@@ -141,9 +149,15 @@ class Agenda:
         for period, watches in later.items():
             self._watching.add(next_of(period, now), watches)
 
-    def _period(self, room: float) -> float | None:
-        """After how long to look again at one with so much room; None for who has come to a limit."""
-        return self._periods[bisect_right(self._rooms, room)] if room >= 0 else None
+    def _period(self, room: float, *, sure: bool = True) -> float | None:
+        """After how long to look again at one with so much room; None for who has come to a limit.
+
+        Who could not be read has ended, which is known soon, or is tried again soon.
+        """
+        if room < 0:
+            return None
+        period = self._periods[bisect_right(self._rooms, room)]
+        return period if sure else min(period, UNREAD_SECONDS)
 
     # --- judging ---
 
@@ -168,7 +182,7 @@ class Agenda:
         """Strike a subject off."""
         self._judging.pop(subject, None)
         if watch := self._watches.pop(subject, None):
-            watch.over = True
+            self._watching.remove(watch)
 
     def keep(self, subjects: Collection[Subject]) -> None:
         """Strike off all others."""

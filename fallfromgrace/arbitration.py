@@ -12,7 +12,7 @@ from fallfromgrace.table import ProcessId
 from fallfromgrace.verdict import Kind, Verdict
 
 _STRENGTH = {word: rank for rank, word in enumerate(SIGNALS)}
-_NOT_STOPPED = "it was told to end, and could not while stopped"
+NOT_STOPPED = "it was told to end, and could not while stopped"
 _STRONGER_SENT = "a stronger signal is sent"
 _SAME_SENT = "another rule sends the same signal"
 
@@ -45,7 +45,7 @@ def _one_of(asked: Sequence[Verdict], told_to_end: bool) -> Iterator[Verdict]:
     yield from useful[:1]
     for each in useful[1:]:
         yield _shadowed(each, _SAME_SENT if _strength(each) == _strength(useful[0]) else _STRONGER_SENT)
-    yield from (_shadowed(each, _NOT_STOPPED) for each in useless)
+    yield from (_shadowed(each, NOT_STOPPED) for each in useless)
 
 
 def _shadowed(verdict: Verdict, reason: str) -> Verdict:

@@ -43,7 +43,10 @@ def _open_standard_streams() -> None:
 
 
 def _open_descriptors() -> list[int]:
-    return [int(name) for name in os.listdir("/proc/self/fd")]
+    try:
+        return [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError as error:
+        raise Failure(f"cannot read /proc, which is all that it watches: {error.strerror}; mount it") from error
 
 
 def detached(body: Callable[[Readiness], int]) -> int:

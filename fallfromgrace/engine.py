@@ -218,6 +218,9 @@ class Engine:
             self._arming.doubt(cause.key, TICK_SECONDS if outcome.detail == NO_LONGER else _DOUBT_SECONDS)
         elif outcome.result is Result.GONE and item and _for_largest(item):
             self._memory.instances[key] = lifecycle.not_begun(instance, item)
+            self._arming.doubt(cause.key, TICK_SECONDS)
+        elif outcome.result is Result.REFUTED:
+            self._arming.doubt(cause.key, _DOUBT_SECONDS)
 
     # --- when to look again ---
 

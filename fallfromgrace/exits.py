@@ -75,14 +75,25 @@ def complain(text: str) -> None:
 
 
 def trace(error: BaseException) -> str:
-    """Where an error came from, in lines."""
-    import traceback  # 0.4 MB, which one that runs well need not have
+    """Where an error came from, in lines. It never fails: it may be for want of descriptors that there is an error."""
+    try:
+        import traceback  # 0.4 MB, which one that runs well need not have
 
-    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    except Exception:  # noqa: BLE001 - whatever else is wrong by now
+        return _short_trace(error)
+
+
+def _short_trace(error: BaseException) -> str:
+    """The same with nothing but what is there already."""
+    lines, at = [], error.__traceback__
+    while at:
+        code = at.tb_frame.f_code
+        lines.append(f"  {code.co_filename}, line {at.tb_lineno}, in {code.co_name}\n")
+        at = at.tb_next
+    return "".join([*lines, f"{type(error).__name__}: {error}\n"])
 
 
 def _report(error: BaseException) -> str:
-    import platform
-
-    versions = f"{PROGRAM} {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    versions = f"{PROGRAM} {__version__}, Python {sys.version.split()[0]}, {' '.join(os.uname()[0::2])}"
     return f"{trace(error)}{PROGRAM}: this is a fault of the program; please report it with these lines ({versions})"

@@ -46,10 +46,9 @@ _FROM_BELOW = {
 def ceilings_of(rule: Rule, instance: Instance, truth: Truth, view: View) -> Ceilings | None:
     """Until what sizes a rule, which was just judged, comes to nothing; None where sizes do not tell.
 
-    An `until` does not matter to what does not fire, unless it has to hold for some time.
+    An `until` does not matter to what does not fire.
     """
-    until = rule.trigger.until
-    if not instance.idle or truth.holds is not False or (until and until.seconds):
+    if not instance.idle or truth.holds is not False:
         return None
     return ceilings(rule.trigger.condition, False, view)
 

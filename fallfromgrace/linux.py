@@ -74,6 +74,11 @@ class LinuxSource:
         self._newest: int | None = None  # the pid that was given last, as of the last list
         self._now, self._ticked = 0.0, -inf
 
+    def close(self) -> None:
+        """Let go of all that is open."""
+        self._events.close()
+        self._usage.kept.close()
+
     def prepare(self, facets: Collection[Facet]) -> None:
         """See Source."""
         self._usage.prepare(facets)
@@ -134,9 +139,9 @@ class LinuxSource:
             newest = procfs.read_newest_pid(self._root)
             if newest is None or newest != self._newest or anew or self._is_stale():
                 self._compare(procfs.read_pids(self._root), anew)
-            else:
-                self._unread.update(pid for pid in self._whole if not procfs.exists(pid, self._root))
             self._newest = newest
+            # Also who is listed may have ended: a zombie has no size.
+            self.sizes([process.id for process in self._whole.values()])
         except OSError as error:
             self._shortage.note(error, self._now)
 

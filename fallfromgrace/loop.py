@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,9 +16,11 @@ from fallfromgrace.engine import Engine
 from fallfromgrace.errors import ConfigError
 from fallfromgrace.logs import ERROR, INFO, Log
 from fallfromgrace.protection import Self
+from fallfromgrace.reading import Reader
 from fallfromgrace.readings import Subject
 from fallfromgrace.report import Reporter
 from fallfromgrace.rules import Config
+from fallfromgrace.shortage import share
 from fallfromgrace.source import Source
 from fallfromgrace.table import ProcessId, ProcessTable
 from fallfromgrace.verdict import Kind, Outcome, Result, Verdict
@@ -35,6 +36,8 @@ _WAKES = {signal.SIGURG}
 _RELOAD_SECONDS = 1.0
 # After a look at those who are new, others are let come for so long, to be looked at together: most are gone by then.
 _GATHER_SECONDS = 0.25
+# Between two looks, whatever else goes wrong; and after one that failed.
+_LEAST_SECONDS, _AGAIN_SECONDS = 0.005, 1.0
 # Outputs of commands are read at most so often: a command that floods its pipe costs it, not us.
 _DRAIN_SECONDS = 0.05
 # How long commands may still take when we are told to end.
@@ -47,14 +50,8 @@ def block_signals() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
-# Signals of one look are sent in groups of at most so many processes, each of which is held by a descriptor: a quarter
-# of those that we may have, and no more than that.
+# Signals of one look are sent in groups of at most so many processes, each of which is held by a descriptor.
 _MOST_HELD = 256
-
-
-def _most_held() -> int:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _MOST_HELD if soft == resource.RLIM_INFINITY else max(1, min(_MOST_HELD, soft // 4))
 
 
 _Step = TypeVar("_Step")
@@ -88,7 +85,7 @@ class Loop:
         self,
         config: Config,
         *,
-        load: Callable[[], Config],
+        read: Callable[[float], Reader],
         source: Source,
         performer: Performer,
         log: Log,
@@ -98,7 +95,8 @@ class Loop:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = Engine(config, myself)
-        self._load = load
+        self._read = read
+        self._reader: Reader | None = None
         self._source = source
         self._performer = performer
         self._log = log
@@ -126,8 +124,10 @@ class Loop:
             if asked & self._source.wakes:
                 self._woken, next_look = True, min(next_look, next_of(TICK_SECONDS, self._clock()))
             self._tend()
-            if self._reload_at is not None and self._clock() >= self._reload_at:
-                self._reload()
+            if self._reload_at is not None and not self._reader and self._clock() >= self._reload_at:
+                self._begin_to_reload()
+            if self._reader and self._reader.over(self._clock()):
+                self._reload(self._reader)
                 next_look = self._clock()
             if self._clock() >= next_look:
                 next_look = self._look()
@@ -162,6 +162,9 @@ class Loop:
             awaited |= self._source.wakes
         if self._reload_at is not None:
             awaited.discard(signal.SIGHUP)
+        if self._reader:
+            until = min(until, self._reader.deadline)
+        elif self._reload_at is not None:
             until = min(until, self._reload_at)
         if now < (drain_at := self._drained_at + _DRAIN_SECONDS):
             awaited.discard(signal.SIGIO)
@@ -173,7 +176,7 @@ class Loop:
         now = self._clock()
         with self._surviving("a look"):
             return self._sweep(now)
-        return now + self._engine.config.settings.interval
+        return now + min(_AGAIN_SECONDS, self._engine.config.settings.interval)
 
     @contextlib.contextmanager
     def _surviving(self, what: str) -> Iterator[None]:
@@ -192,11 +195,12 @@ class Loop:
             self._woken, self._gathering_until = False, now + _GATHER_SECONDS
         if engine.see(table, now):
             self._reporter.forget(table)
-        if watched := engine.watched(now):
-            engine.watch(source.sizes(watched), now)
+        watched = engine.watched(now)
+        engine.watch(source.sizes(watched) if watched else {}, now)  # also those who are nobody, as a group may be
         if due := engine.due(now):
             self._judge(table, due, now)
-        return min(engine.next_look, source.next_look(), now + engine.config.settings.interval)
+        next_look = min(engine.next_look, source.next_look(), now + engine.config.settings.interval)
+        return max(next_look, now + _LEAST_SECONDS)
 
     def _judge(self, table: ProcessTable, subjects: Sequence[Subject], now: float) -> None:
         engine = self._engine
@@ -206,7 +210,7 @@ class Loop:
         verdicts = engine.sweep(look)
         for verdict in verdicts:
             self._reporter.verdict(verdict)
-        for group in _groups(verdicts, _most_held()):
+        for group in _groups(verdicts, share(_MOST_HELD)):
             self._perform([verdict for verdict in group if engine.due_at(verdict) <= now], now)
         engine.arm(look, verdicts)
 
@@ -233,17 +237,26 @@ class Loop:
         with self._surviving("tending commands"):
             self._performer.spawner.tend(self._clock())
 
-    def _reload(self) -> None:
-        """Take up a new configuration whole, or keep the old one."""
+    def _begin_to_reload(self) -> None:
+        """Have the configuration read beside our own work: that may take as long as it likes."""
         self._reload_at, self._reloaded_at = None, self._clock()
         self._notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            self._reader = self._read(self._clock())
+        except exits.Failure as error:
+            self._reporter.unread(exits.explain(error)[1])
+            self._notify("READY=1")
+
+    def _reload(self, reader: Reader) -> None:
+        """Take up a new configuration whole, or keep the old one."""
+        self._reader = None
         with self._surviving("the reload"):
-            self._take_up()
+            self._take_up(reader)
         self._notify("READY=1")
 
-    def _take_up(self) -> None:
+    def _take_up(self, reader: Reader) -> None:
         try:
-            config = self._load()
+            config = reader.result()
         except ConfigError as error:
             self._reporter.refused(error)
             return
@@ -268,13 +281,16 @@ class Loop:
     def _leave(self) -> int:
         """Let commands that are about to end do so, say what stays behind, and go."""
         self._notify("STOPPING=1")
+        if self._reader:
+            self._reader.end()
         deadline = self._clock() + _LEAVING_SECONDS
         spawner = self._performer.spawner
         while spawner.busy and (left := deadline - self._clock()) > 0:
             if (info := signal.sigtimedwait(_AWAITED, min(left, _DRAIN_SECONDS))) and info.si_signo in _ENDING:
                 break
             self._tend()
-        self._reporter.left_stopped(self._still_stopped(self._engine.ever_stopped()), "by a rule")
+        with self._surviving("asking who is stopped"):
+            self._reporter.left_stopped(self._still_stopped(self._engine.ever_stopped()), "by a rule")
         leftovers = spawner.leftovers
         with self._surviving("giving up what waits"):
             spawner.abandon()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from fallfromgrace.exits import UsageError
 
 FLAG = "--resident"
+NOT_BY_HAND = f"{FLAG} is what the program tells itself; leave it out"
 
 
 class Orders(NamedTuple):
@@ -38,6 +39,9 @@ def parse(words: Sequence[str]) -> Orders:
     """The same from arguments, less the flag."""
     given = [word.partition("=") for word in words]
     if tuple(name for name, _, _ in given) != Orders._fields:
-        raise UsageError(f"{FLAG} is what the program tells itself; leave it out")
+        raise UsageError(NOT_BY_HAND)
     config, pidfile, *numbers = (value for _, _, value in given)
-    return Orders(config, pidfile, *map(int, numbers))
+    try:
+        return Orders(config, pidfile, *map(int, numbers))
+    except ValueError:
+        raise UsageError(NOT_BY_HAND) from None

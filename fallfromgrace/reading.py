@@ -7,6 +7,7 @@ needs is imported there: who starts a child may be about to execute itself anew,
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -34,15 +35,42 @@ class Reading(NamedTuple):
     pipe: int
 
 
-def load(path: str) -> Config:
-    """What a configuration says. Raises ConfigError with everything that is wrong with it, Failure where it is not
-    the configuration that keeps it from being read."""
-    return finish(start(path))
+class Reader:
+    """A reading beside other work, which it never holds up. SIGIO tells that there is more; see `over`."""
+
+    def __init__(self, path: str, now: float) -> None:
+        self._reading = start(path)
+        self._data, self._complete = bytearray(), False
+        self.deadline = now + LONGEST_SECONDS
+        fcntl.fcntl(self._reading.pipe, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(self._reading.pipe, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
+
+    def over(self, now: float) -> bool:
+        """Take what is there; whether that was all, or all that is waited for."""
+        with contextlib.suppress(BlockingIOError):
+            while chunk := os.read(self._reading.pipe, 1 << 16):
+                self._data += chunk
+            self._complete = True
+        return self._complete or now >= self.deadline
+
+    def result(self) -> Config:
+        """What was read, once it is over. Raises ConfigError with everything that is wrong with the configuration,
+        Failure where it is not that which keeps it from being read."""
+        return _concluded(self._reading, bytes(self._data) if self._complete else None, LONGEST_SECONDS)
+
+    def end(self) -> None:
+        """Nobody wants to know any more."""
+        os.close(self._reading.pipe)
+        os.kill(self._reading.pid, signal.SIGKILL)
+        _reap_soon(self._reading.pid)
 
 
 def start(path: str) -> Reading:
     """Begin to read; every Reading has to be finished."""
-    reading, writing = os.pipe()
+    try:
+        reading, writing = os.pipe()
+    except OSError as error:
+        raise Failure(f"cannot read the configuration, for want of a descriptor: {error.strerror}") from error
     try:
         pid = os.fork()
     except OSError as error:
@@ -56,17 +84,28 @@ def start(path: str) -> Reading:
 
 
 def finish(reading: Reading, seconds: float = LONGEST_SECONDS) -> Config:
-    """Wait for what was read; see `load`. After so many seconds the child is ended."""
-    with open(reading.pipe, "rb", buffering=0) as pipe:
-        data = _all_of(pipe.fileno(), time.monotonic() + seconds)
+    """Wait for what was read; see `Reader.result`. After so many seconds the child is ended."""
+    return _concluded(reading, _all_of(reading.pipe, time.monotonic() + seconds), seconds)
+
+
+def _concluded(reading: Reading, data: bytes | None, seconds: float) -> Config:
+    os.close(reading.pipe)
     if data is None:
         os.kill(reading.pid, signal.SIGKILL)  # our own child, not reaped
-    _, status = os.waitpid(reading.pid, 0)
-    if data is None:
+        _reap_soon(reading.pid)
         raise _useless(reading, f"it is not read after {seconds:g} s; see what holds up this file, or make it smaller")
+    _, status = os.waitpid(reading.pid, 0)
     if status:
         raise _useless(reading, f"it could not be read: {_end(status)}; see whether memory is short")
     return _taken(data)
+
+
+def _reap_soon(pid: int) -> None:
+    """Reap a child that was killed. One that hangs in the kernel ends when it can, and must not hold us up."""
+    for _ in range(20):
+        if os.waitpid(pid, os.WNOHANG) != (0, 0):
+            return
+        time.sleep(0.005)
 
 
 def _all_of(descriptor: int, deadline: float) -> bytes | None:
@@ -114,6 +153,7 @@ def _be_reader(path: str, writing: int) -> NoReturn:
         import pickle
 
         _let_go(writing)
+        signal.alarm(2 * int(LONGEST_SECONDS))  # if nobody is left to end us
         data = pickle.dumps(_read(path), pickle.HIGHEST_PROTOCOL)
         with open(writing, "wb", closefd=False) as pipe:  # its end tells that we have ended
             pipe.write(data)
@@ -147,5 +187,7 @@ def _read(path: str) -> Config | tuple[Problem, ...] | Exception:
         return error
     except MemoryError:
         return (Problem(path, 0, 0, "there is not enough memory to read it"),)
+    except OSError as error:
+        return (Problem(path, 0, 0, f"it could not be read: {error.strerror}"),)
     except Exception as error:  # noqa: BLE001 - the parent tells of it
         return Fault(exits.explain(error)[1])

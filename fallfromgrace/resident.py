@@ -43,8 +43,12 @@ def main(words: Sequence[str]) -> int:
 
 def _obey(given: Orders, ready: Callable[[], None]) -> int:
     _take_name()
-    for fd in given.descriptors:
-        os.set_inheritable(fd, False)
+    try:
+        for fd in given.descriptors:
+            os.set_inheritable(fd, False)
+        os.waitid(os.P_PID, given.reader, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # whether it is ours to end
+    except OSError as error:
+        raise exits.UsageError(orders.NOT_BY_HAND) from error
     found = reading.finish(reading.Reading(given.config, given.reader, given.pipe))
     with _locked(given.pidfile) as lock:
         if given.waiting >= 0:
@@ -89,10 +93,10 @@ def _watch(given: Orders, found: Config, lock: PidFile | None, log: Log, ready: 
 
     loop.block_signals()  # before anybody can know our pid
     source, user = LinuxSource(lambda text: log.write(NOTICE, text)), os.geteuid()
-    with lock.written() if lock else contextlib.nullcontext():
+    with contextlib.closing(source), lock.written() if lock else contextlib.nullcontext():
         return loop.Loop(
             found,
-            load=lambda: reading.load(given.config),
+            read=lambda now: reading.Reader(given.config, now),
             source=source,
             performer=Performer(source, dry_run=bool(given.dry_run), log=log),
             log=log,

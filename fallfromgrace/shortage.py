@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable, Iterable
 from math import inf
 
 # A shortage that was over for so long is told again.
 OVER_SECONDS = 60.0
+
+
+def share(most: int) -> int:
+    """How many descriptors one purpose may take: a quarter of those that we may have, and no more than `most`."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return most if soft == resource.RLIM_INFINITY else max(1, min(most, soft // 4))
 
 
 class Shortage:

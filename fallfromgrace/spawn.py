@@ -13,6 +13,7 @@ from math import inf
 from fallfromgrace.logs import DEBUG, INFO, WARNING, Log, fields
 from fallfromgrace.records import dataclass, field
 from fallfromgrace.rules import counted
+from fallfromgrace.shortage import share
 
 MOST_RUNNING = 16
 # For one owner, so that hanging commands of one monitor leave room for those of others.
@@ -268,7 +269,7 @@ class Spawner:
         """What commands left running holds their pipes open; of too many the oldest are closed."""
         running = {id(each.pipe) for each in self._running}
         left = [pipe for pipe in self._pipes if pipe.open and id(pipe) not in running]
-        for pipe in left[: max(0, len(left) - MOST_LEFT)]:
+        for pipe in left[: max(0, len(left) - share(MOST_LEFT))]:
             pipe.close()
 
 

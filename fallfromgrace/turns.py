@@ -24,7 +24,8 @@ class Turns:
     def take(self, elapsed: float, there: Container[int]) -> list[int]:
         """Whose turn it is when so many seconds have passed since the last time. Who is not there any more is dropped,
         and keeps nobody waiting."""
-        count, taken = ceil(len(self._waiting) * elapsed / self._seconds), []
+        count = ceil(len(self._waiting) * elapsed / self._seconds)
+        taken: list[int] = []
         while self._waiting and len(taken) < count:
             pid = self._waiting.popleft()
             if pid in there:

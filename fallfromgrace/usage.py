@@ -38,7 +38,7 @@ class Usage:
             return
         try:
             from fallfromgrace import meters
-        except ImportError as error:
+        except (ImportError, OSError) as error:
             lost = "read, write, fds, percentages of memory and all that is of the system"
             if not self._lacking:
                 self._tell(f"psutil cannot be had ({error}), so {lost} are not known; install python3-psutil")

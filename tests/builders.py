@@ -206,13 +206,14 @@ class Life:
             self.looks.append(now)
             self.engine.see(known, now)
             read = {each.id: _sample(sample) for each, sample in seen}
-            watched = self.engine.watched(now)
+            watched = self.engine.watched(now)  # as the loop does; what is read is never nobody's
             sizes = {who: Size(each["rmem"], each["vmem"]) for who, each in read.items() if each and who in watched}
             self.engine.watch(sizes, now)
             if due := self.engine.due(now):
                 self.judged.append(now)
                 verdicts = self._judge(now, seen, self.engine.look(known, frozenset(), now, due))
                 done += [(now, *each) for each in self._act(now, verdicts, result, {})]
+            assert self.engine.next_look > now
             now = min(self.engine.next_look, float(int(now) + 1)) + late
         return done
 

@@ -132,6 +132,26 @@ def test_who_is_gone_is_struck_off():
     assert made.next == inf
 
 
+def test_who_cannot_be_read_for_a_moment_is_read_again_soon():
+    made = agenda(part(rmem=10 * GIB), interval=3600.0, room=60 * MIB)
+    made.watch({}, made.next)
+    assert made.next <= 1.05
+
+
+def test_watches_that_were_given_up_are_not_kept():
+    made = Agenda(3600.0)
+    for number in range(1000):
+        made.judged(SUBJECT, inf, [part(vmem=1e15)], 1e15, number * 0.05)
+    assert sum(map(len, made._watching._at.values())) == 1
+
+
+def test_a_group_that_is_nobody_is_looked_at_like_others():
+    made = agenda(part(rmem=GIB, members=()), room=GIB)
+    assert made.watched(1.0) == set()
+    made.watch({}, 1.0)
+    assert made.next == 2.0
+
+
 def test_many_who_are_watched_cost_few_wake_ups():
     made, now, wakes = Agenda(10.0), 0.0, 0
     for number in range(50):

@@ -207,7 +207,7 @@ def test_what_cannot_be_read_starts_nothing_and_ends_nothing():
 
 def test_the_next_look_is_at_the_interval_or_when_a_limit_runs_out():
     life = Life(monitor({"rmem > 500m": "exec @ 3s x"}), interval=10)
-    life.look(0, (HOG, {}))
+    life.look(0, (HOG, 10**6), result=Result.DENIED)
     assert life.next_look == 10
     life.look(10, (HOG, 600))
     assert life.next_look == 13

@@ -96,7 +96,7 @@ def test_the_room_is_measured_where_it_is():
         ("rmem > 1g", Instance(Phase.PENDING), Truth(False), False),
         ("rmem > 1g", Instance(acted=True), Truth(False), False),  # it has to tell of its recovery
         ("rmem > 1g until rmem < 500m", Instance(), Truth(False, True), True),
-        ("rmem > 1g until rmem < 500m for 1m", Instance(), Truth(False, True), False),
+        ("rmem > 1g until rmem < 500m for 1m", Instance(), Truth(False, True), True),
         ("rmem > 1g and cpu > 5%", Instance(), Truth(False), True),
     ],
 )

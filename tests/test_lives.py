@@ -93,7 +93,7 @@ def next_looks(actions, story, **sample):
         ({"rmem > 500m for 3s": "term"}, [(0, 600), (3, 600)], [3, 10]),
         ({"rmem > 500m": ["log a", "after 4s term", "after 2s kill"]}, [(0, 600), (4, 600), (6, 600)], [4, 6, 10]),
         ({"rmem > 500m until rmem < 400m for 5s": "term"}, [(0, 600), (1, 300), (6, 300)], [10, 6, 10]),
-        ({"rmem > 500m until rmem < 400m for 5s": "term"}, [(0, 300)], [10]),
+        ({"threads > 5 until rmem < 400m for 5s": "term"}, [(0, 300)], [10]),
     ],
 )
 def test_the_next_look_is_exactly_when_something_is_over(actions, story, looks):

@@ -89,12 +89,28 @@ def hup():
     os.kill(os.getpid(), signal.SIGHUP)
 
 
+class Read:
+    """A configuration that has been read, or what came of that."""
+
+    deadline = float("inf")
+
+    def __init__(self, load):
+        self.result = load
+        self.ended = False
+
+    def over(self, now):
+        return True
+
+    def end(self):
+        self.ended = True
+
+
 def made(source, log, load=None, monitors=None, told=None, interval=SOON):
     watched = config(*(monitors or [monitor({"rmem > 500m": "exec x"})]), interval=interval)
     told = [] if told is None else told
     return Loop(
         watched,
-        load=load or (lambda: watched),
+        read=lambda now: Read(load or (lambda: watched)),
         source=source,
         performer=Performer(source, dry_run=True, log=log),
         log=log,
@@ -298,6 +314,34 @@ def test_a_configuration_that_could_not_be_read_leaves_the_old_one_in_force():
     assert "please report this" not in log.text()
 
 
+class Slow(Read):
+    """One that is read by the third time that it is asked for."""
+
+    asked = 0
+
+    def over(self, now):
+        self.asked += 1
+        return self.asked > 3
+
+
+def test_while_a_configuration_is_being_read_it_goes_on_looking_and_begins_no_other_reload():
+    log, read = Lines(), []
+    source = Script(hup, nothing, nothing, nothing, nothing)
+    running = made(source, log)
+    running._read = lambda now: read.append(Slow(lambda: config(interval=SOON))) or read[-1]
+    running.run()
+    assert log.text().count("configuration reloaded") == len(read) == 1
+    assert source.looks == 6
+
+
+def test_a_reading_that_is_not_over_is_given_up_at_the_end():
+    read = Slow(config)
+    running = made(Script(hup), Lines())
+    running._read = lambda now: read
+    running.run()
+    assert read.ended
+
+
 def test_a_storm_of_hups_is_few_reloads():
     reads = []
 
@@ -322,6 +366,39 @@ def test_the_end_comes_before_a_reload():
         raise AssertionError("reloaded")
 
     assert made(Script(both), Lines(), load=never).run() == 0
+
+
+NOBODY = table()
+
+
+class Steady(Script):
+    """A source with a table and a size for each time, which are seconds since the first look; it fails once."""
+
+    def __init__(self, tables, mib=lambda now: 100, fails=lambda now: False):
+        super().__init__()
+        self.tables, self.size_at, self.fails, self.began = tables, mib, fails, None
+
+    def run(self, monitors, seconds, interval=10):
+        log, self.ends_at = Lines(), time.monotonic() + seconds
+        made(self, log, monitors=monitors, interval=interval).run()
+        return log
+
+    def look(self, now):
+        self.looks += 1
+        self.began = self.began or now
+        if now >= self.ends_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        self.mib = self.size_at(now - self.began)
+        return self.tables(now - self.began)
+
+    def sizes(self, identities):
+        if self.fails(time.monotonic() - self.began):
+            self.fails = lambda now: False
+            raise ValueError("once")
+        return {each: Size(int(self.mib) * MIB, 0) for each in identities}
+
+    def next_look(self):
+        return time.monotonic() + 0.5
 
 
 def test_the_source_is_told_what_the_rules_are_about_and_again_at_a_reload():
@@ -444,6 +521,26 @@ def test_nothing_is_remembered_of_what_was_said_of_those_who_ended(monkeypatch):
     running = made(source, log)
     running.run()
     assert not running._reporter._said
+
+
+def test_a_rule_about_a_group_that_is_nobody_does_not_keep_the_loop_busy():
+    source = Steady(lambda now: NOBODY)
+    source.run([monitor({"group.rmem > 1g": "log x"})], seconds=1)
+    assert source.looks < 30
+
+
+def test_who_was_watched_and_has_ended_does_not_keep_the_loop_busy():
+    there = table(process(100))
+    source = Steady(lambda now: there if now < 0.3 else NOBODY)
+    source.run([monitor({"rmem > 1g": "log x"})], seconds=1)
+    assert source.looks < 30
+
+
+def test_after_a_look_that_failed_the_next_follows_soon_whatever_the_interval():
+    there, source = table(process(100)), None
+    source = Steady(lambda now: there, mib=lambda now: 100 + 600 * now, fails=lambda now: now > 0.5)
+    log = source.run([monitor({"rmem > 1g": "log x"})], seconds=4, interval=3600)
+    assert "rmem > 1g" in log.text()
 
 
 def test_a_look_that_keeps_failing_is_tried_once_an_interval():

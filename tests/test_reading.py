@@ -58,6 +58,10 @@ def written(tmp_path):
     return write
 
 
+def load(path):
+    return reading.finish(reading.start(path))
+
+
 def in_child(monkeypatch, read):
     monkeypatch.setattr(reading, "_read", read)
 
@@ -72,7 +76,7 @@ def no_children():
 
 def test_a_configuration_is_what_it_would_be_here(written):
     path = written(RICH)
-    here, there = config.load(Path(path)), reading.load(path)
+    here, there = config.load(Path(path)), load(path)
     assert there == here
     for ours, theirs in zip(here.monitors, there.monitors, strict=True):
         assert ours.selector.cmdline is None or ours.selector.cmdline.flags == theirs.selector.cmdline.flags
@@ -86,7 +90,7 @@ def test_so_is_everything_that_is_wrong_with_it(written):
     with pytest.raises(ConfigError) as here:
         config.load(Path(path))
     with pytest.raises(ConfigError) as there:
-        reading.load(path)
+        load(path)
     assert there.value.problems == here.value.problems
     assert len(here.value.problems) == 3
 
@@ -94,7 +98,7 @@ def test_so_is_everything_that_is_wrong_with_it(written):
 def test_there_is_room_for_more_than_a_pipe_holds(written):
     actions = "".join(f"    rmem > {size}m: term\n" for size in range(20))
     path = written("".join(f"monitor{i}:\n  cmdline: hog{i}\n  actions:\n{actions}" for i in range(100)))
-    assert len(reading.load(path).monitors) == 100
+    assert len(load(path).monitors) == 100
 
 
 @pytest.mark.parametrize("levels", range(DEEPEST_TRIGGER - 2, DEEPEST_TRIGGER + 3))
@@ -108,11 +112,11 @@ def test_what_is_nested_as_deeply_as_the_language_allows_comes_through(levels, w
     except ConfigError:
         assert levels >= DEEPEST_TRIGGER
     else:
-        assert reading.load(path) == here
+        assert load(path) == here
 
 
 def test_regular_expressions_warn_nobody_of_other_versions_of_python(written, recwarn):
-    assert reading.load(written("hog:\n  cmdline: 'a[[]'\n  actions:\n    rmem > 1g: term\n"))
+    assert load(written("hog:\n  cmdline: 'a[[]'\n  actions:\n    rmem > 1g: term\n"))
     assert not recwarn
 
 
@@ -150,7 +154,7 @@ def die(signal_number):
 def test_one_that_dies_is_a_problem_of_the_configuration(end, told, monkeypatch):
     in_child(monkeypatch, end)
     with pytest.raises(ConfigError) as found:
-        reading.load("/x.conf")
+        load("/x.conf")
     assert str(found.value) == f"/x.conf: it could not be read: {told}; see whether memory is short"
     no_children()
 
@@ -165,13 +169,13 @@ def raiser(error):
 def test_one_that_has_too_little_memory_says_so(monkeypatch):
     monkeypatch.setattr(config, "load", raiser(MemoryError()))
     with pytest.raises(ConfigError, match="there is not enough memory to read it"):
-        reading.load("/x.conf")
+        load("/x.conf")
 
 
 def test_a_fault_of_ours_comes_with_the_childs_traceback(monkeypatch):
     monkeypatch.setattr(config, "load", raiser(ZeroDivisionError("oh")))
     with pytest.raises(Fault) as found:
-        reading.load("/x.conf")
+        load("/x.conf")
     status, text = explain(found.value)
     assert status == 70
     assert text.startswith("Traceback")
@@ -182,7 +186,7 @@ def test_a_fault_of_ours_comes_with_the_childs_traceback(monkeypatch):
 def test_a_missing_module_is_named(monkeypatch):
     monkeypatch.setattr(config, "load", raiser(ModuleNotFoundError("No module named 'yaml'", name="yaml")))
     with pytest.raises(ModuleNotFoundError) as found:
-        reading.load("/x.conf")
+        load("/x.conf")
     assert explain(found.value)[0] == 69
 
 
@@ -193,7 +197,7 @@ def test_where_there_can_be_no_child_nothing_is_left_open(monkeypatch):
     monkeypatch.setattr(os, "fork", refuse)
     before = os.listdir("/proc/self/fd")
     with pytest.raises(Failure, match="for want of a process: Resource temporarily unavailable"):
-        reading.load("/x.conf")
+        load("/x.conf")
     assert os.listdir("/proc/self/fd") == before
 
 
@@ -226,7 +230,7 @@ atexit.register(print, "at the end")
 print("once", end=" ")
 reading._read = lambda path: sys.exit()
 try:
-    reading.load("/x.conf")
+    reading.finish(reading.start("/x.conf"))
 except reading.ConfigError:
     print("told", end=" ")
 """
@@ -238,7 +242,7 @@ def test_it_lives_where_signals_are_blocked(written):
     blocked = {signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
     try:
-        assert reading.load(written(RICH))
+        assert load(written(RICH))
         assert signal.sigtimedwait({signal.SIGCHLD}, 10)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -249,7 +253,7 @@ def test_only_the_child_has_what_reading_takes(written):
 import sys
 before = set(sys.modules)
 from fallfromgrace import reading
-assert reading.load({written(RICH)!r}).monitors
+assert reading.finish(reading.start({written(RICH)!r})).monitors
 print(*set(sys.modules) - before)
 """
     ran = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, timeout=60, check=True)

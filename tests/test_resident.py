@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from fallfromgrace import loop, readiness, reading, resident
 from fallfromgrace.logs import StderrLog, SyslogLog
 from fallfromgrace.orders import Orders
 from fallfromgrace.pidfile import PidFile
-from tests.victims import marker
+from tests.victims import marker, until
 
 HERE = Path(__file__).parent.parent
 QUIET = f"""\
@@ -76,7 +77,9 @@ def test_orders_reach_the_parts_they_are_for(config, stand_in):
     assert obey(config, dry_run=1) == 5
     assert stand_in.parts["performer"].dry_run
     assert isinstance(stand_in.parts["log"], StderrLog)
-    assert stand_in.parts["load"]() == stand_in.config
+    reader = stand_in.parts["read"](time.monotonic())
+    until(lambda: reader.over(time.monotonic()))
+    assert reader.result() == stand_in.config
     assert [monitor.name for monitor in stand_in.config.monitors] == ["hog"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -41,11 +42,14 @@ def _program() -> list[str]:
     if not os.path.isfile(sys.argv[0]):
         raise Failure(f"cannot find itself as '{sys.argv[0]}'; start it by the path of its program")
     interpreter = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv)]
-    return [sys.executable, *interpreter, os.path.abspath(sys.argv[0])]
+    # Python looks for itself by the name that it was given, which may be none that can be found.
+    return [sys.executable or os.readlink("/proc/self/exe"), *interpreter, os.path.abspath(sys.argv[0])]
 
 
 def _become_resident(program: list[str], options: Options, waiting: int) -> NoReturn:
     """The same process, executed anew; meanwhile a child begins to read the configuration."""
+    # One that comes now waits until there is somebody to take it; the mask outlives the execution.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     reader = reading.start(options.config)
     orders = Orders(
         config=reader.path,
