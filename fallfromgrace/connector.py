@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import socket
 import struct
 import time
@@ -89,12 +90,16 @@ class Batch(NamedTuple):
     lost: bool  # the kernel had no space left for all: look at everybody, after this batch was taken
 
 
+NOTHING = Batch(set(), set(), False)
+
+
 class Connector:
     """A subscription to the events of all processes. It is of the process that makes it, which gets its signals."""
 
     def __init__(self, wake: int | None, space: int = SPACE) -> None:
         """`wake` is the signal that tells of events, `space` is in bytes. Raises Unavailable."""
         self._lost = self._emptied = False
+        self._waiting = select.poll()
         with _in_words():
             _check_namespaces()
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, _NETLINK_CONNECTOR)
@@ -105,7 +110,9 @@ class Connector:
                 raise
 
     def drain(self) -> Batch:
-        """What happened since the last time; never waits. 1.1 us an event, 2 us where there is none."""
+        """What happened since the last time; never waits. 1.1 us an event, 1 us where there is none."""
+        if not self._lost and not self._waiting.poll(0):
+            return NOTHING  # most often; to receive would make an exception of it
         self._emptied = False
         ended, changed = fold(self._received())
         lost = self._lost
@@ -148,6 +155,7 @@ class Connector:
         self._ask(_LISTEN)
         self._await_answer(time.monotonic() + PATIENCE)
         self._socket.setblocking(False)
+        self._waiting.register(self._socket, select.POLLIN)
 
     def _ask(self, what: int) -> None:
         size, ours = _REQUEST.size, self._socket.getsockname()[0]

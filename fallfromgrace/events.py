@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Protocol
 
-from fallfromgrace.connector import Batch, Connector, Unavailable
+from fallfromgrace.connector import NOTHING, Batch, Connector, Unavailable
 
 WAKE = signal.SIGURG  # ignored where nobody waits for it
 
@@ -15,6 +15,9 @@ WAKE = signal.SIGURG  # ignored where nobody waits for it
 ANEW_SECONDS = 5.0
 
 _SLOWER = "new processes are noticed within a second rather than at once"
+
+
+_WAKES, _NO_WAKES = frozenset({WAKE}), frozenset[int]()
 
 
 class Feed(Protocol):
@@ -38,7 +41,7 @@ class Events:
     @property
     def wakes(self) -> frozenset[int]:
         """The signal that tells of events."""
-        return frozenset({WAKE}) if self._feed else frozenset()
+        return _WAKES if self._feed else _NO_WAKES
 
     @property
     def complete(self) -> bool:
@@ -55,7 +58,7 @@ class Events:
     def drain(self, now: float) -> Batch:
         """What has happened since the last time."""
         if self._feed is None:
-            return Batch(set(), set(), False)
+            return NOTHING
         try:
             batch = self._feed.drain()
         except OSError as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import TypeVar
 
@@ -30,7 +31,9 @@ _ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
 # storm of them can neither interrupt a look nor nest.
 _AWAITED = _ENDING | {signal.SIGHUP, signal.SIGCHLD, signal.SIGIO}
 # What a source may wake us with.
-_WAKES = {signal.SIGURG}
+_WAKES = frozenset({signal.SIGURG})
+_ALL = _AWAITED | _WAKES
+_NONE: frozenset[int] = frozenset()
 
 # At least so long between two reloads: a storm of HUPs must not keep us from looking.
 _RELOAD_SECONDS = 1.0
@@ -116,45 +119,65 @@ class Loop:
         block_signals()
         self._set_up_source()
         self._reporter.started(self._engine.config, __version__, dry_run=self._performer.dry_run)
-        next_look = self._look()
+        next_look = self._look(self._clock())
         self._ready()
+        # Twenty times a second most of this finds nothing to do, with nothing of it in the processor's cache: what can
+        # be left out then is.
         while not (asked := self._wait(next_look)) & _ENDING:
-            if signal.SIGHUP in asked and self._reload_at is None:
-                self._reload_at = max(self._clock(), self._reloaded_at + _RELOAD_SECONDS)
-            if asked & self._source.wakes:
-                self._woken, next_look = True, min(next_look, next_of(TICK_SECONDS, self._clock()))
-            self._tend()
-            if self._reload_at is not None and not self._reader and self._clock() >= self._reload_at:
-                self._begin_to_reload()
-            if self._reader and self._reader.over(self._clock()):
-                self._reload(self._reader)
-                next_look = self._clock()
-            if self._clock() >= next_look:
-                next_look = self._look()
+            now = self._clock()
+            if asked:
+                next_look = self._heed(asked, next_look, now)
+            if not self._performer.spawner.idle:
+                self._tend()
+            if (self._reload_at is not None or self._reader) and self._reloads(now):
+                next_look = now
+            if now >= next_look:
+                next_look = self._look(now)
         return self._leave()
+
+    def _heed(self, asked: AbstractSet[int], next_look: float, now: float) -> float:
+        """Take note of signals; when to look next."""
+        if signal.SIGHUP in asked and self._reload_at is None:
+            self._reload_at = max(now, self._reloaded_at + _RELOAD_SECONDS)
+        if self._source.wakes & asked:
+            self._woken, next_look = True, min(next_look, next_of(TICK_SECONDS, now))
+        return next_look
+
+    def _reloads(self, now: float) -> bool:
+        """Go on with a reload that is asked for; whether it is over."""
+        if self._reload_at is not None and not self._reader and now >= self._reload_at:
+            self._begin_to_reload()
+        if not self._reader or not self._reader.over(now):
+            return False
+        self._reload(self._reader)
+        return True
 
     def _set_up_source(self) -> None:
         """Tell the source what the rules are about."""
         self._source.configure(self._engine.selects, self._engine.config.settings.process_events)
         self._source.prepare(self._engine.facets)
 
-    def _wait(self, next_look: float) -> set[int]:
+    def _wait(self, next_look: float) -> AbstractSet[int]:
         """Sleep until something is due or a signal comes; every signal that has come."""
         now = self._clock()
         awaited, until = self._awaited(now, next_look)
-        timeout = max(0.0, until - now)
-        asked: set[int] = set()
-        while awaited and (info := signal.sigtimedwait(awaited, timeout)) is not None:
+        info = signal.sigtimedwait(awaited, max(0.0, until - now))
+        if info is None:
+            return _NONE
+        asked = {info.si_signo}
+        # Each once: senders may be faster than we are.
+        while (left := set(awaited) - asked) and (info := signal.sigtimedwait(left, 0)):
             asked.add(info.si_signo)
-            awaited -= asked  # each once: senders may be faster than we are
-            timeout = 0
         if signal.SIGIO in asked:
             self._drained_at = self._clock()
         return asked
 
-    def _awaited(self, now: float, next_look: float) -> tuple[set[int], float]:
+    def _awaited(self, now: float, next_look: float) -> tuple[Collection[int], float]:
         """Which signals to wait for, and until when; the others stay pending and lose nothing by it."""
-        until = min(next_look, self._performer.spawner.next_wake)
+        until = next_look if self._performer.spawner.idle else min(next_look, self._performer.spawner.next_wake)
+        listens = not self._woken and now >= self._gathering_until
+        if listens and self._reload_at is None and not self._reader and now >= self._drained_at + _DRAIN_SECONDS:
+            return (_ALL if self._source.wakes else _AWAITED), until
         awaited: set[int] = set(_AWAITED)
         if now < self._gathering_until:
             until = min(until, self._gathering_until)
@@ -171,12 +194,13 @@ class Loop:
             until = min(until, drain_at)
         return awaited, until
 
-    def _look(self) -> float:
-        """Look at everything once and act; when to look again."""
-        now = self._clock()
-        with self._surviving("a look"):
+    def _look(self, now: float) -> float:
+        """Look at all that is due and act; when to look again."""
+        try:
             return self._sweep(now)
-        return now + min(_AGAIN_SECONDS, self._engine.config.settings.interval)
+        except Exception as error:  # noqa: BLE001 - see _surviving, which costs a little even if all is well
+            self._survive("a look", error)
+            return now + min(_AGAIN_SECONDS, self._engine.config.settings.interval)
 
     @contextlib.contextmanager
     def _surviving(self, what: str) -> Iterator[None]:
@@ -184,9 +208,12 @@ class Loop:
         try:
             yield
         except Exception as error:  # noqa: BLE001 - see above
-            self._log.write(ERROR, f"{what} failed; please report this:")
-            for line in exits.trace(error).splitlines():
-                self._log.write(ERROR, line)
+            self._survive(what, error)
+
+    def _survive(self, what: str, error: Exception) -> None:
+        self._log.write(ERROR, f"{what} failed; please report this:")
+        for line in exits.trace(error).splitlines():
+            self._log.write(ERROR, line)
 
     def _sweep(self, now: float) -> float:
         engine, source = self._engine, self._source

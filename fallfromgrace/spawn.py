@@ -125,6 +125,11 @@ class Spawner:
         return min((each.deadline for each in self._running), default=inf)
 
     @property
+    def idle(self) -> bool:
+        """Whether there is nothing to tend."""
+        return not (self._running or self._queue or self._pipes or self._over)
+
+    @property
     def busy(self) -> int:
         """How many commands are running or waiting."""
         return len(self._running) + len(self._queue)
