@@ -59,15 +59,6 @@ def read_newest_pid(root: str = "/proc") -> int | None:
     return int(line) if line else None
 
 
-def exists(pid: int, root: str = "/proc") -> bool:
-    """Whether there is such a process, be it a zombie; 1 us."""
-    try:
-        os.stat(f"{root}/{pid}")
-    except OSError:
-        return False
-    return True
-
-
 def parse_stat(line: bytes) -> Stat:
     """The fields of a stat line; the name in it may hold anything, `)` and newlines too, so the last `)` ends it."""
     head, _, tail = line.rpartition(b")")

@@ -14,7 +14,6 @@ from fallfromgrace.procfs import (
     PAGE,
     Rollup,
     Stat,
-    exists,
     parse_stat,
     parse_statm,
     read_cmdline,
@@ -69,13 +68,6 @@ def test_the_newest_pid_of_somebody_elses_proc_is_not_known(tmp_path):
     assert read_newest_pid(str(tmp_path)) is None
     (tmp_path / "self").symlink_to("1")
     assert read_newest_pid(str(tmp_path)) is None
-
-
-def test_a_process_exists_until_it_is_reaped():
-    child = subprocess.Popen(["true"])
-    assert exists(child.pid)
-    child.wait()
-    assert not exists(child.pid)
 
 
 def test_our_own_stat_is_read():
