@@ -89,8 +89,13 @@ def publish(results: dict[str, Any], given: argparse.Namespace) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
+    if given.json:
+        given.json.parent.mkdir(parents=True, exist_ok=True)  # before an effort of a quarter of an hour
     try:
         results = json.loads(given.results.read_text()) if given.results else measure(given)
+    except FileNotFoundError as missing:
+        print(f"there are no results in '{missing.filename}'; write them with --json", file=sys.stderr)
+        return 66
     except native.NoCompiler as why:
         print(why, file=sys.stderr)
         return 69

@@ -81,7 +81,21 @@ def goals(phases: Results) -> list[Goal]:
     day = list(phases.get("footprint", {}).get("day", {}).values())[-1:]
     found.append(Goal("PSS after a day", 10, [kib * 1024 / 1e6 for kib in day], "{:.1f} MB".format))
     found += _start_goals(phases.get("start", {}))
+    found += _growth_goals(phases)
     return [goal for goal in found if goal.measured]
+
+
+def _growth_goals(phases: Results) -> list[Goal]:
+    """What one process costs in the largest crowd and in one of a sixteenth; and a thousand monitors, and one."""
+    cost, monitors = phases.get("cost", {}), phases.get("growth", {})
+    found = []
+    for name in (OURS, POLLING):
+        few, many = (cost.get(size, {}).get(name, []) for size in ("500", "8000"))
+        each = [more / 16 / less for less, more in zip(few, many, strict=False)]
+        found.append(Goal(f"CPU for each process, N=8000 / N=500: {name}", 1, each, "{:.2f}".format))
+    medians = [statistics.median(values) for values in monitors.values()]
+    flat = [max(medians) / min(medians)] if medians else []
+    return [*found, Goal("1 to 1000 monitors, dearest / cheapest", 1.2, flat, "{:.2f}".format)]
 
 
 def _start_goals(start: Results) -> list[Goal]:

@@ -80,7 +80,7 @@ class Engine:
         return self._agenda.watched(now)
 
     def watch(self, sizes: Mapping[ProcessId, Size], now: float) -> None:
-        """Take in these sizes: who has come to a limit is judged now. Who is not among them has ended."""
+        """Take in these sizes: who has come to a limit is judged now. Who is not among them could not be read."""
         self._agenda.watch(sizes, now)
 
     def due(self, now: float) -> list[Subject]:

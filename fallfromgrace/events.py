@@ -10,14 +10,12 @@ from typing import Protocol
 from fallfromgrace.connector import NOTHING, Batch, Connector, Unavailable
 
 WAKE = signal.SIGURG  # ignored where nobody waits for it
+_WAKES, _NO_WAKES = frozenset({WAKE}), frozenset[int]()
 
 # While events are lost everybody is read anew at most so often: that takes 30 us each.
 ANEW_SECONDS = 5.0
 
 _SLOWER = "new processes are noticed within a second rather than at once"
-
-
-_WAKES, _NO_WAKES = frozenset({WAKE}), frozenset[int]()
 
 
 class Feed(Protocol):

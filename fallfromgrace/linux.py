@@ -29,6 +29,8 @@ _TURN_SECONDS = 4.0
 # A process between fork and exec shows its parent's command line: without events it is read again until so old.
 # Children whose parent has ended are for so long, since the kernel may be about to give them another one.
 _YOUNG_SECONDS = 5.0
+# How long the first reading of all may be incomplete, for want of descriptors, before we go by what there is.
+_PATIENCE_SECONDS = 10.0
 
 
 class LinuxSource:
@@ -46,6 +48,7 @@ class LinuxSource:
         self._events = Events(tell, connect) if connect else Events(tell)
         self._shortage = Shortage(tell)
         self._usage = Usage(tell, self._shortage, kept or Kept(root), root)
+        self._whole: dict[int, Process] = {}  # the selected, and those below
         self._forget_everybody(lambda image: False)
 
     @property
@@ -60,9 +63,11 @@ class LinuxSource:
 
     def _forget_everybody(self, selects: Callable[[Runs], bool]) -> None:
         self._selects = selects
+        for process in self._whole.values():
+            self._usage.forget(process.id)
         self._roster = Roster()
         self._roots: set[int] = set()  # the pids of the selected
-        self._whole: dict[int, Process] = {}  # and of those below
+        self._whole = {}
         self._table = ProcessTable(())
         self._altered = True  # since the table was made
         self._unsettled = False  # who belongs to the whole
@@ -71,6 +76,7 @@ class LinuxSource:
         self._turns = Turns(ROUND_SECONDS)
         self._listed_at = -inf
         self._anew = True
+        self._complete_once, self._fell_short, self._began = False, False, inf
         self._newest: int | None = None  # the pid that was given last, as of the last list
         self._now, self._ticked = 0.0, -inf
 
@@ -93,7 +99,19 @@ class LinuxSource:
         except BaseException:
             self._anew = True  # who was still to be read is forgotten
             raise
+        if not self._complete_once:
+            self._demand_all()
         return self._table
+
+    def _demand_all(self) -> None:
+        """Of nobody it must be said that they are not there, as long as there are some who could not be read.
+
+        But one whom nobody can read, whatever the reason, must not keep us for ever.
+        """
+        self._began = min(self._began, self._now)
+        if self._anew or (self._fell_short and self._now < self._began + _PATIENCE_SECONDS):
+            raise source.Unready
+        self._complete_once = True
 
     def _look(self) -> None:
         self._hear()
@@ -180,7 +198,7 @@ class LinuxSource:
         while self._unread:  # who has ended leaves children that are to be read again
             pids, self._unread = sorted(self._unread), set()
             failed |= self._shortage.each(pids, self._read, self._now)
-        self._unread = failed
+        self._unread, self._fell_short = failed, bool(failed)
 
     def _read(self, pid: int) -> None:
         seen, before = source.glimpse(pid, self._root), self._roster.get(pid)
@@ -214,12 +232,10 @@ class LinuxSource:
         if before and before.image == (arguments if before.plain else _digest(seen)):
             return before._replace(ppid=seen.stat.ppid)
         seen.asked = False
-        if self._selects(seen):
-            self._roots.add(pid)
-        else:
-            self._roots.discard(pid)
-        plain = pid not in self._roots and not seen.asked
-        return Kin(seen.stat.start, seen.stat.ppid, arguments, arguments if plain else _digest(seen))
+        selected = self._selects(seen)
+        image = _digest(seen) if selected or seen.asked else arguments  # which may fail, before anything is noted
+        (self._roots.add if selected else self._roots.discard)(pid)
+        return Kin(seen.stat.start, seen.stat.ppid, arguments, image)
 
     def _watch_while_young(self, pid: int, kin: Kin) -> None:
         """One without arguments may be in the middle of an exec, and is as good as young."""
@@ -243,7 +259,8 @@ class LinuxSource:
         members = self._roster.below(self._roots)
         for pid in self._whole.keys() - members:
             self._release(self._whole.pop(pid))
-        self._shortage.each(sorted(members - self._whole.keys()), self._complete, self._now)
+        failed = self._shortage.each(sorted(members - self._whole.keys()), self._complete, self._now)
+        self._fell_short = self._fell_short or bool(failed)
         self._unsettled = len(members) > len(self._whole)
 
     def _complete(self, pid: int) -> None:

@@ -22,7 +22,7 @@ from fallfromgrace.readings import Subject
 from fallfromgrace.report import Reporter
 from fallfromgrace.rules import Config
 from fallfromgrace.shortage import share
-from fallfromgrace.source import Source
+from fallfromgrace.source import Source, Unready
 from fallfromgrace.table import ProcessId, ProcessTable
 from fallfromgrace.verdict import Kind, Outcome, Result, Verdict
 
@@ -49,7 +49,7 @@ _LEAVING_SECONDS = 0.5
 
 def block_signals() -> None:
     """Keep the signals that the loop waits for, from now on, also those ignored by whoever started us."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED | _WAKES)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
@@ -80,7 +80,7 @@ def _groups(verdicts: Iterable[Verdict], most: int) -> Iterator[list[Verdict]]:
 class Loop:
     """Runs a configuration until it is told to end.
 
-    `load` reads the configuration anew at SIGHUP; `ready` is called after the first look; `notify` is told of
+    `read` begins to read the configuration anew, at SIGHUP; `ready` is called after the first look; `notify` is told of
     reloads and of the end.
     """
 
@@ -198,13 +198,15 @@ class Loop:
         """Look at all that is due and act; when to look again."""
         try:
             return self._sweep(now)
+        except Unready:
+            return now + min(_AGAIN_SECONDS, self._engine.config.settings.interval)
         except Exception as error:  # noqa: BLE001 - see _surviving, which costs a little even if all is well
             self._survive("a look", error)
             return now + min(_AGAIN_SECONDS, self._engine.config.settings.interval)
 
     @contextlib.contextmanager
     def _surviving(self, what: str) -> Iterator[None]:
-        """The one place that catches everything: whatever went wrong once, the next look is still owed."""
+        """Whatever goes wrong once is told, and the next look is still owed. Here and in `_look` all is caught."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - see above

@@ -40,7 +40,10 @@ class Source(Protocol):
         """What will be measured: whatever that needs is loaded now, and not in the middle of a look."""
 
     def look(self, now: float) -> ProcessTable:
-        """Who is selected, and everybody below; the same object as the last time if nothing about it has changed."""
+        """Who is selected, and everybody below; the same object as the last time if nothing about it has changed.
+
+        Raises Unready as long as not everybody was read once.
+        """
 
     def next_look(self) -> float:
         """When to look again at the latest, by the clock that `now` is of."""
@@ -53,6 +56,10 @@ class Source(Protocol):
 
     def reread(self, pid: int) -> tuple[Process, Sample] | None:
         """Everything about one pid as it is this moment, nothing remembered; None where it has ended."""
+
+
+class Unready(Exception):
+    """Nobody can say yet who is there, for want of something of our own, which was told. Nothing is to be decided."""
 
 
 class Gone(Exception):

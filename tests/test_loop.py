@@ -17,6 +17,7 @@ from fallfromgrace.logs import DEBUG, ERROR
 from fallfromgrace.loop import Loop
 from fallfromgrace.protection import Self
 from fallfromgrace.readings import Facet, Want
+from fallfromgrace.source import Unready
 from fallfromgrace.spawn import Command, Spawner
 from fallfromgrace.table import Image, Size
 from fallfromgrace.verdict import Outcome, Result
@@ -429,6 +430,36 @@ def test_a_source_that_has_news_is_looked_at_within_a_tick_and_news_of_one_tick_
     assert len(gaps) == 3
     assert all(gap < 1 for gap in gaps)
     assert looks[-1] - looks[0] > 0.09  # from tick to tick
+
+
+def test_after_a_look_at_the_new_others_are_gathered_for_a_quarter_of_a_second():
+    looks = []
+
+    def look():
+        looks.append(time.monotonic())
+
+    def news():
+        look()
+        event()
+
+    source = Script(news, news, look)
+    running = made(source, Lines(), monitors=[monitor({"rmem > 9t": "exec x"})], interval=3600)
+    running.run()
+    first, second, third = looks
+    assert second - first < 0.2  # after a quiet time at the next tick
+    assert 0.24 < third - second < 0.6
+
+
+def test_a_source_that_does_not_know_yet_is_asked_again_and_nothing_is_decided():
+    def unready():
+        raise Unready
+
+    log = Lines()
+    source = Script(unready, unready, nothing)
+    made(source, log, monitors=[monitor({"count < 1": "exec x"}, cmdline="nobody")]).run()
+    assert source.looks == 4
+    assert "failed" not in log.text()
+    assert len(events(log)) == 1
 
 
 def test_a_source_says_when_to_look_again():

@@ -17,6 +17,7 @@ static const char *moments;
 static int (*real_clock_gettime)(clockid_t, struct timespec *);
 static int (*real_sigtimedwait)(const sigset_t *, siginfo_t *, const struct timespec *);
 
+/* Others may ask for the time before our constructor has run. */
 __attribute__((constructor)) static void find(void)
 {
     real_clock_gettime = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
@@ -27,6 +28,8 @@ __attribute__((constructor)) static void find(void)
 
 int clock_gettime(clockid_t clock, struct timespec *time)
 {
+    if (!real_clock_gettime)
+        find();
     int status = real_clock_gettime(clock, time);
     if (status == 0 && (clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME)) {
         long long all = time->tv_nsec + skipped;
@@ -39,6 +42,8 @@ int clock_gettime(clockid_t clock, struct timespec *time)
 int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
 {
     char *rest;
+    if (!real_sigtimedwait)
+        find();
     int got = real_sigtimedwait(set, info, &(struct timespec){0, 0});
 
     if (got >= 0 || errno != EAGAIN)
