@@ -442,9 +442,11 @@ def test_after_a_look_at_the_new_others_are_gathered_for_a_quarter_of_a_second()
         look()
         event()
 
-    source = Script(news, news, look)
-    running = made(source, Lines(), monitors=[monitor({"rmem > 9t": "exec x"})], interval=3600)
-    running.run()
+    def last():
+        look()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    made(Script(news, news, last), Lines(), monitors=[monitor({"rmem > 9t": "exec x"})], interval=3600).run()
     first, second, third = looks
     assert second - first < 0.2  # after a quiet time at the next tick
     assert 0.24 < third - second < 0.6
