@@ -45,19 +45,16 @@ _LEAST_SECONDS, _AGAIN_SECONDS = 0.005, 1.0
 _DRAIN_SECONDS = 0.05
 # How long commands may still take when we are told to end.
 _LEAVING_SECONDS = 0.5
+# Signals of one look are sent in groups of at most so many processes, each of which is held by a descriptor.
+_MOST_HELD = 256
+
+_Step = TypeVar("_Step")
 
 
 def block_signals() -> None:
     """Keep the signals that the loop waits for, from now on, also those ignored by whoever started us."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-
-
-# Signals of one look are sent in groups of at most so many processes, each of which is held by a descriptor.
-_MOST_HELD = 256
-
-
-_Step = TypeVar("_Step")
 
 
 def _groups(verdicts: Iterable[Verdict], most: int) -> Iterator[list[Verdict]]:
@@ -175,34 +172,31 @@ class Loop:
     def _awaited(self, now: float, next_look: float) -> tuple[Collection[int], float]:
         """Which signals to wait for, and until when; the others stay pending and lose nothing by it."""
         until = next_look if self._performer.spawner.idle else min(next_look, self._performer.spawner.next_wake)
-        listens = not self._woken and now >= self._gathering_until
-        if listens and self._reload_at is None and not self._reader and now >= self._drained_at + _DRAIN_SECONDS:
-            return (_ALL if self._source.wakes else _AWAITED), until
-        awaited: set[int] = set(_AWAITED)
+        awaited, left = (_ALL if self._source.wakes else _AWAITED), set[int]()
         if now < self._gathering_until:
-            until = min(until, self._gathering_until)
-        elif not self._woken:
-            awaited |= self._source.wakes
+            left, until = set(_WAKES), min(until, self._gathering_until)
+        elif self._woken:
+            left = set(_WAKES)
         if self._reload_at is not None:
-            awaited.discard(signal.SIGHUP)
+            left.add(signal.SIGHUP)
         if self._reader:
             until = min(until, self._reader.deadline)
         elif self._reload_at is not None:
             until = min(until, self._reload_at)
         if now < (drain_at := self._drained_at + _DRAIN_SECONDS):
-            awaited.discard(signal.SIGIO)
+            left.add(signal.SIGIO)
             until = min(until, drain_at)
-        return awaited, until
+        return (awaited - left if left else awaited), until
 
     def _look(self, now: float) -> float:
         """Look at all that is due and act; when to look again."""
         try:
             return self._sweep(now)
         except Unready:
-            return now + min(_AGAIN_SECONDS, self._engine.config.settings.interval)
+            pass  # it was told why
         except Exception as error:  # noqa: BLE001 - see _surviving, which costs a little even if all is well
             self._survive("a look", error)
-            return now + min(_AGAIN_SECONDS, self._engine.config.settings.interval)
+        return now + min(_AGAIN_SECONDS, self._engine.config.settings.interval)
 
     @contextlib.contextmanager
     def _surviving(self, what: str) -> Iterator[None]:

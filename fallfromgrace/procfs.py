@@ -92,12 +92,6 @@ def join_arguments(arguments: bytes, limit: int) -> str:
     return text if len(arguments) == limit else text.rstrip()  # blanks at a cut are not trailing
 
 
-def read_cmdline(pid: int, limit: int, root: str = "/proc") -> str | None:
-    """The command line of a process, of at most `limit` bytes."""
-    arguments = read_arguments(pid, limit, root)
-    return None if arguments is None else join_arguments(arguments, limit)
-
-
 def parse_statm(line: bytes) -> Size | None:
     """The first two numbers of a statm line, in pages; None where they are zero: it has ended, or is about to.
 

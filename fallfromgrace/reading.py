@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # A thousand monitors with two thousand rules take 0.6 s; what takes longer than this is not going to end.
 LONGEST_SECONDS = 30.0
 # Not ours: who looks for the daemon by its name must not find its reader.
-_NAME = b"fall-from-conf"
+_NAME = "fall-from-conf"
 
 
 class Reading(NamedTuple):
@@ -143,6 +143,12 @@ def _taken(data: bytes) -> Config:
     return told
 
 
+def be_called(name: str) -> None:
+    """Be this to ps and start-stop-daemon, not `python3`."""
+    with contextlib.suppress(OSError), open("/proc/self/comm", "wb", buffering=0) as comm:
+        comm.write(name.encode())
+
+
 # --- in the child ---
 
 
@@ -170,8 +176,7 @@ def _let_go(writing: int) -> None:
         if int(name) not in (0, 1, 2, writing):
             with contextlib.suppress(OSError):
                 os.close(int(name))
-    with contextlib.suppress(OSError), open("/proc/self/comm", "wb", buffering=0) as comm:
-        comm.write(_NAME)
+    be_called(_NAME)
 
 
 def _read(path: str) -> Config | tuple[Problem, ...] | Exception:

@@ -42,7 +42,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _obey(given: Orders, ready: Callable[[], None]) -> int:
-    _take_name()
+    reading.be_called(PROGRAM)
     try:
         for fd in given.descriptors:
             os.set_inheritable(fd, False)
@@ -55,12 +55,6 @@ def _obey(given: Orders, ready: Callable[[], None]) -> int:
             return _as_daemon(given, found, lock, ready)
         log = StderrLog(Descriptor(2), journal=to_journal(2), verbose=bool(given.verbose))
         return _watch(given, found, lock, log, ready)
-
-
-def _take_name() -> None:
-    """Be `fall-from-grace` to ps and start-stop-daemon, not `python3`."""
-    with contextlib.suppress(OSError), open("/proc/self/comm", "wb", buffering=0) as comm:
-        comm.write(PROGRAM.encode())
 
 
 @contextlib.contextmanager

@@ -135,7 +135,7 @@ def test_what_the_kernel_does_not_let_us_is_a_permission_that_is_missing(word, v
         os.setresuid(whose, whose, whose)
         os.execv("/bin/sleep", ["sleep", "60"])
     try:
-        until(lambda: procfs.read_cmdline(sleeper, 100) == "sleep 60")
+        until(lambda: procfs.read_arguments(sleeper, 100) == b"sleep\x0060\0")
         denied = os.fork()
         if not denied:
             try:

@@ -14,9 +14,10 @@ from fallfromgrace.procfs import (
     PAGE,
     Rollup,
     Stat,
+    join_arguments,
     parse_stat,
     parse_statm,
-    read_cmdline,
+    read_arguments,
     read_descriptor_limit,
     read_euid,
     read_exe,
@@ -29,6 +30,12 @@ from fallfromgrace.procfs import (
 )
 from fallfromgrace.table import Size
 from tests.victims import marker, victim
+
+
+def read_cmdline(pid, limit, root="/proc"):
+    arguments = read_arguments(pid, limit, root)
+    return None if arguments is None else join_arguments(arguments, limit)
+
 
 # 100 ticks for itself, 23 in the kernel; the next two are those of children, which are none of its own.
 TAIL = b" S 7 8 9 0 -1 4194560 1 0 0 0 100 23 1000 2000 20 0 4 0 4711" + b" 1" * 30 + b"\n"

@@ -34,7 +34,7 @@ class StandIn:
         self.result = 0
         monkeypatch.setattr(loop, "Loop", self)
         monkeypatch.setattr(loop, "block_signals", lambda: None)
-        monkeypatch.setattr(resident, "_take_name", lambda: None)
+        monkeypatch.setattr(reading, "be_called", lambda name: None)
 
     def __call__(self, config, **parts):
         self.config, self.parts = config, parts
