@@ -12,9 +12,10 @@ import os
 import select
 import signal
 import time
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from collections.abc import Collection
+from typing import TYPE_CHECKING, NamedTuple
 
-from fallfromgrace import exits
+from fallfromgrace import children, exits
 from fallfromgrace.errors import ConfigError, Problem
 from fallfromgrace.exits import Failure, Fault
 
@@ -38,8 +39,8 @@ class Reading(NamedTuple):
 class Reader:
     """A reading beside other work, which it never holds up. SIGIO tells that there is more; see `over`."""
 
-    def __init__(self, path: str, now: float) -> None:
-        self._reading = start(path)
+    def __init__(self, path: str, now: float, keep: Collection[int] = ()) -> None:
+        self._reading = start(path, keep)
         self._data, self._complete = bytearray(), False
         self.deadline = now + LONGEST_SECONDS
         fcntl.fcntl(self._reading.pipe, fcntl.F_SETOWN, os.getpid())
@@ -61,25 +62,22 @@ class Reader:
     def end(self) -> None:
         """Nobody wants to know any more."""
         os.close(self._reading.pipe)
-        os.kill(self._reading.pid, signal.SIGKILL)
-        _reap_soon(self._reading.pid)
+        children.end(self._reading.pid)
 
 
-def start(path: str) -> Reading:
-    """Begin to read; every Reading has to be finished."""
+def start(path: str, keep: Collection[int] = ()) -> Reading:
+    """Begin to read, with these descriptors; every Reading has to be finished."""
     try:
         reading, writing = os.pipe()
     except OSError as error:
         raise Failure(f"cannot read the configuration, for want of a descriptor: {error.strerror}") from error
     try:
-        pid = os.fork()
+        pid = children.fork(lambda: _be_reader(path, writing), keep=(writing, *keep), name=_NAME)
     except OSError as error:
         os.close(reading)
-        os.close(writing)
         raise Failure(f"cannot read the configuration, for want of a process: {error.strerror}") from error
-    if pid == 0:
-        _be_reader(path, writing)
-    os.close(writing)
+    finally:
+        os.close(writing)
     return Reading(path, pid, reading)
 
 
@@ -91,21 +89,12 @@ def finish(reading: Reading, seconds: float = LONGEST_SECONDS) -> Config:
 def _concluded(reading: Reading, data: bytes | None, seconds: float) -> Config:
     os.close(reading.pipe)
     if data is None:
-        os.kill(reading.pid, signal.SIGKILL)  # our own child, not reaped
-        _reap_soon(reading.pid)
+        children.end(reading.pid)
         raise _useless(reading, f"it is not read after {seconds:g} s; see what holds up this file, or make it smaller")
     _, status = os.waitpid(reading.pid, 0)
     if status:
         raise _useless(reading, f"it could not be read: {_end(status)}; see whether memory is short")
     return _taken(data)
-
-
-def _reap_soon(pid: int) -> None:
-    """Reap a child that was killed. One that hangs in the kernel ends when it can, and must not hold us up."""
-    for _ in range(20):
-        if os.waitpid(pid, os.WNOHANG) != (0, 0):
-            return
-        time.sleep(0.005)
 
 
 def _all_of(descriptor: int, deadline: float) -> bytes | None:
@@ -143,40 +132,29 @@ def _taken(data: bytes) -> Config:
     return told
 
 
-def be_called(name: str) -> None:
-    """Be this to ps and start-stop-daemon, not `python3`."""
-    with contextlib.suppress(OSError), open("/proc/self/comm", "wb", buffering=0) as comm:
-        comm.write(name.encode())
-
-
 # --- in the child ---
 
 
-def _be_reader(path: str, writing: int) -> NoReturn:
+def _be_reader(path: str, writing: int) -> None:
     """The child's whole life. It leaves without a word to anybody but through the pipe."""
-    status = 1
-    try:
-        import pickle
+    import pickle
 
-        _let_go(writing)
-        signal.alarm(2 * int(LONGEST_SECONDS))  # if nobody is left to end us
-        data = pickle.dumps(_read(path), pickle.HIGHEST_PROTOCOL)
-        with open(writing, "wb", closefd=False) as pipe:  # its end tells that we have ended
-            pipe.write(data)
-        status = 0
-    except BaseException:  # noqa: BLE001, S110 - the parent sees the status
-        pass
-    finally:
-        os._exit(status)
+    signal.alarm(2 * int(LONGEST_SECONDS))  # if nobody is left to end us
+    data = pickle.dumps(_read(path), pickle.HIGHEST_PROTOCOL)
+    with open(writing, "wb", closefd=False) as pipe:  # its end tells that we have ended
+        pipe.write(data)
 
 
-def _let_go(writing: int) -> None:
-    """Of what the parent holds: should it end, its locks must not live on in us."""
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) not in (0, 1, 2, writing):
-            with contextlib.suppress(OSError):
-                os.close(int(name))
-    be_called(_NAME)
+def load_all() -> None:
+    """Import all that a reload may need: what reads a configuration, tells what is wrong with it, and measures."""
+    import difflib  # noqa: F401 - who finds what was meant
+    import pickle  # noqa: F401
+    import traceback  # noqa: F401
+
+    from fallfromgrace import config  # noqa: F401
+
+    with contextlib.suppress(ImportError):  # psutil is missing, which is told if it is needed
+        from fallfromgrace import meters  # noqa: F401
 
 
 def _read(path: str) -> Config | tuple[Problem, ...] | Exception:

@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 
-from fallfromgrace import exits, loop, orders, reading
+from fallfromgrace import children, exits, loop, orders, reading
 from fallfromgrace.actions import Performer
 from fallfromgrace.exits import PROGRAM
 from fallfromgrace.linux import LinuxSource
@@ -17,6 +17,7 @@ from fallfromgrace.logs import ERROR, NOTICE, Descriptor, Log, StderrLog, Syslog
 from fallfromgrace.orders import Orders
 from fallfromgrace.pidfile import PidFile
 from fallfromgrace.protection import Self
+from fallfromgrace.provisions import Provisions
 from fallfromgrace.readiness import Readiness
 from fallfromgrace.rules import Config
 from fallfromgrace.systemd import sd_notify, to_journal
@@ -42,7 +43,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _obey(given: Orders, ready: Callable[[], None]) -> int:
-    reading.be_called(PROGRAM)
+    children.be_called(PROGRAM)
     try:
         for fd in given.descriptors:
             os.set_inheritable(fd, False)
@@ -81,16 +82,23 @@ def _as_daemon(given: Orders, found: Config, lock: PidFile | None, ready: Callab
 
 
 def _watch(given: Orders, found: Config, lock: PidFile | None, log: Log, ready: Callable[[], None]) -> int:
+    provisions = Provisions()
+
     def tell_ready() -> None:
         ready()
         sd_notify("READY=1")
+        _provide(provisions, log)
 
     loop.block_signals()  # before anybody can know our pid
     source, user = LinuxSource(lambda text: log.write(NOTICE, text)), os.geteuid()
-    with contextlib.closing(source), lock.written() if lock else contextlib.nullcontext():
+    with (
+        contextlib.closing(source),
+        contextlib.closing(provisions),
+        lock.written() if lock else contextlib.nullcontext(),
+    ):
         return loop.Loop(
             found,
-            read=lambda now: reading.Reader(given.config, now),
+            read=lambda now: reading.Reader(given.config, now, provisions.descriptors),
             source=source,
             performer=Performer(source, dry_run=bool(given.dry_run), log=log),
             log=log,
@@ -98,3 +106,11 @@ def _watch(given: Orders, found: Config, lock: PidFile | None, log: Log, ready: 
             ready=tell_ready,
             notify=sd_notify,
         ).run()
+
+
+def _provide(provisions: Provisions, log: Log) -> None:
+    """Nobody waits for it: it takes a tenth of a second."""
+    try:
+        provisions.gather(reading.load_all)
+    except exits.Failure as error:
+        log.write(NOTICE, f"what a reload needs cannot be kept ({error}); restart the daemon if it is upgraded")

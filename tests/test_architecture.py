@@ -26,8 +26,8 @@ LAYERS = [
     {"textfile", "yamlfaults", "fragments", "entries", "monitors", "config"}
     | {"procfs", "connector", "events", "roster", "kept", "rollups", "measures", "meters", "turns", "shortage", "usage"}
     | {"source", "linux", "reference", "signalling", "adjusting"}
-    | {"logs", "values", "spawn", "notify", "actions", "report"},
-    {"loop", "orders", "readiness", "reading", "daemonize", "pidfile", "systemd"}
+    | {"logs", "values", "spawn", "notify", "actions", "report", "children"},
+    {"loop", "orders", "readiness", "reading", "provisions", "daemonize", "pidfile", "systemd"}
     | {"lint", "lint_commands", "lint_never", "lint_patterns", "lint_samples"},
     {"resident", "commands.check", "commands.match", "commands.run"},
     {"cli"},
@@ -114,9 +114,9 @@ def test_each_library_is_known_to_its_own_module_only(library):
     assert users <= ONLY_IN[library]
 
 
-# By number a signal reaches whoever has the pid by then. The exceptions: our own commands and the reader of the
-# configuration, whose pids are ours until we reap them, and kernels that have nothing better.
-SIGNALS_BY_NUMBER = {("spawn", "killpg"), ("reading", "kill"), ("signalling", "kill")}
+# By number a signal reaches whoever has the pid by then. The exceptions: our own commands and other children, whose pids
+# are ours until we reap them, and kernels that have nothing better.
+SIGNALS_BY_NUMBER = {("spawn", "killpg"), ("children", "kill"), ("signalling", "kill")}
 
 
 def test_nobody_is_signalled_by_number():

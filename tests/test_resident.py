@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fallfromgrace import loop, readiness, reading, resident
+from fallfromgrace import children, loop, readiness, reading, resident
 from fallfromgrace.logs import StderrLog, SyslogLog
 from fallfromgrace.orders import Orders
 from fallfromgrace.pidfile import PidFile
@@ -34,7 +34,7 @@ class StandIn:
         self.result = 0
         monkeypatch.setattr(loop, "Loop", self)
         monkeypatch.setattr(loop, "block_signals", lambda: None)
-        monkeypatch.setattr(reading, "be_called", lambda name: None)
+        monkeypatch.setattr(children, "be_called", lambda name: None)
 
     def __call__(self, config, **parts):
         self.config, self.parts = config, parts
