@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 # Versions of the dependencies to test with; empty means the newest.
 CONSTRAINTS ?=
 
-.PHONY: help setup demo test fuzz test-oldest lint format bench bench-quick deb package-test clean
+.PHONY: help setup demo test torture fuzz test-oldest lint format bench bench-quick deb package-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -34,6 +34,9 @@ demo: setup ## show the main job: a leak is warned about, stopped and terminated
 
 test: setup ## all tests; they end every process that they start
 	$(BIN)/python -m pytest
+
+torture: setup ## what SECURITY.md promises, under attack, in about an hour; TORTURE="reuse hups" or "--short"
+	$(BIN)/python -m tests.torture $(TORTURE)
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fallfromgrace import entries, fragments, monitors, textfile
+from fallfromgrace import entries, files, fragments, monitors, textfile
 from fallfromgrace.entries import Report
 from fallfromgrace.errors import ConfigError, Problem, RuleSyntaxError, did_you_mean
+from fallfromgrace.files import Contents
 from fallfromgrace.fragments import Entry, Fragment, Listing, Text
 from fallfromgrace.fragments import Mapping as Body
 from fallfromgrace.monitors import INDENT, MONITOR_KEYS, SELECTORS, WrittenMonitor
 from fallfromgrace.rules import Config, Selector, Settings
 from fallfromgrace.textfile import Place
 
-# --- files ------------------------------------------------------------------------------------------------------
+MOST_PROBLEMS = 200
 
-# Editors and package managers leave `x.conf~`, `x.conf.dpkg-old` and the like beside a file.
-_DROP_IN = re.compile(r"[A-Za-z0-9_-]+\.conf")
+# --- files ------------------------------------------------------------------------------------------------------
 
 
 class Written(NamedTuple):
@@ -28,6 +28,7 @@ class Written(NamedTuple):
     config: Config
     monitors: tuple[WrittenMonitor, ...]
     protect: tuple[tuple[Place, Selector], ...]
+    files: tuple[Path, ...]
 
 
 def load(path: Path) -> Config:
@@ -37,54 +38,55 @@ def load(path: Path) -> Config:
 
 def read(path: Path) -> Written:
     """The same, for who has something to say about its texts. Raises ConfigError."""
-    unreadable: list[Problem] = []
-    found = tuple(_fragments(path, unreadable))
+    problems: list[Problem] = []
+    contents = files.gather(path, problems.append)
+    with _feasible(path):
+        return understood(contents, problems)
+
+
+def understood(contents: Sequence[Contents], problems: Sequence[Problem] = ()) -> Written:
+    """What the contents of files mean, if there were no problems with these before. Raises ConfigError."""
+    found = [_fragment(each) for each in contents]
+    unreadable = [*problems, *(problem for fragment in found for problem in fragment.problems)]
     lines = {(problem.path, problem.line) for problem in unreadable}
     faults: list[Problem] = []
     written = _written([entry for fragment in found for entry in fragment.entries], faults.append)
     # What a line that YAML could not read seems to mean is no second problem.
-    problems = unreadable + [fault for fault in faults if (fault.path, fault.line) not in lines]
-    if problems:
-        raise ConfigError(problems)
-    return written
+    unreadable += [fault for fault in faults if (fault.path, fault.line) not in lines]
+    if unreadable:
+        raise ConfigError(_first(unreadable))
+    return written._replace(files=tuple(each.path for each in contents))
 
 
-def files(path: Path) -> tuple[Path, ...]:
-    """What `load` reads, in this order. Raises ConfigError where the directory cannot be listed."""
-    return path, *drop_ins(path)
+def _first(problems: list[Problem]) -> list[Problem]:
+    """What is no configuration at all has a fault in each of its lines, and nobody reads them by the thousand."""
+    if len(problems) <= MOST_PROBLEMS:
+        return problems
+    first = sorted(problems)[:MOST_PROBLEMS]
+    text = f"there are {len(problems)} faults, of which the first {MOST_PROBLEMS} are told; put these right first"
+    return [*first, Problem(first[0].path, 0, 0, text)]
 
 
-def drop_ins(path: Path) -> tuple[Path, ...]:
-    """For `X.conf` the files in `X.d`, for any other name none."""
-    if path.suffix != ".conf":
-        return ()
-    directory = path.with_suffix(".d")
+def _fragment(contents: Contents) -> Fragment:
     try:
-        return tuple(sorted(each for each in directory.iterdir() if _DROP_IN.fullmatch(each.name)))
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        text = f"the directory for more files cannot be read: {error.strerror}"
-        raise ConfigError([Problem(str(directory), 0, 0, text)]) from None
-
-
-def _fragments(path: Path, problems: list[Problem]) -> Iterator[Fragment]:
-    try:
-        paths = files(path)
+        with _feasible(contents.path):
+            return fragments.read(textfile.parse(str(contents.path), contents.data))
     except ConfigError as error:
-        problems += error.problems
-        paths = (path,)
-    for each in paths:
-        yield _fragment(each, problems)
+        return Fragment((), error.problems)
 
 
-def _fragment(path: Path, problems: list[Problem]) -> Fragment:
+@contextlib.contextmanager
+def _feasible(path: Path) -> Iterator[None]:
+    """What is too much for this machine is a problem of the file."""
     try:
-        fragment = fragments.read(textfile.read(path))
-    except ConfigError as error:
-        fragment = Fragment((), error.problems)
-    problems += fragment.problems
-    return fragment
+        yield
+    except MemoryError:
+        text = "there is not enough memory to read it"
+    except RecursionError:
+        text = "it is nested too deeply to be read; make it simpler"
+    else:
+        return
+    raise ConfigError([Problem(str(path), 0, 0, text)])
 
 
 # --- the keys of a file -----------------------------------------------------------------------------------------
@@ -107,7 +109,7 @@ def _written(found: list[Entry], report: Report) -> Written:
     protect = settings.pop("protect", ())
     given = {name.replace("-", "_"): value for name, value in settings.items() if value is not None}
     meant = Settings(protect=tuple(selector for _, selector in protect), **given)
-    return Written(Config(meant, tuple(each.monitor for each in written)), tuple(written), protect)
+    return Written(Config(meant, tuple(each.monitor for each in written)), tuple(written), protect, ())
 
 
 def _no_setting(name: str, node: Text | Listing) -> str:

@@ -7,15 +7,20 @@ problem; after one the next line without indentation is where reading goes on.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Generator
 from typing import NamedTuple
-
-import yaml
 
 from fallfromgrace.errors import Problem
 from fallfromgrace.records import dataclass, replace
 from fallfromgrace.textfile import INVISIBLE, TAB, Place, TextFile
 from fallfromgrace.yamlfaults import INDENTATION, Spot, escaped, explain, indicator
+
+# YAML's parser in C crashes on what is nested by the thousand: it is not even loaded.
+sys.modules["yaml.cyaml"] = None  # type: ignore[assignment]
+import yaml  # noqa: E402
+
+del sys.modules["yaml.cyaml"]
 
 # A monitor in a file, its actions, a list of these; one more lets a faulty action be named for what it is.
 DEEPEST = 5

@@ -17,7 +17,7 @@ from fallfromgrace.expression import Growth, Scope
 from fallfromgrace.fragments import Entry, Text
 from fallfromgrace.lint_patterns import finds_anything
 from fallfromgrace.monitors import WrittenMonitor, WrittenRule
-from fallfromgrace.rules import Exec, Selector, User
+from fallfromgrace.rules import Exec, Searches, Selector, User
 from fallfromgrace.textfile import Place
 
 # For all regexes together; those that are left are not tried.
@@ -77,9 +77,9 @@ def _regexes_of_protect(written: Written) -> Iterator[_Regex]:
             yield _Regex(pattern, name, place, text)
 
 
-def _patterns(selector: Selector, exclude: re.Pattern[str] | None = None) -> dict[str, re.Pattern[str]]:
+def _patterns(selector: Selector, exclude: Searches | None = None) -> dict[str, re.Pattern[str]]:
     found = {"cmdline": selector.cmdline, "exe": selector.exe, "exclude": exclude}
-    return {key: pattern for key, pattern in found.items() if pattern}
+    return {key: pattern for key, pattern in found.items() if isinstance(pattern, re.Pattern)}
 
 
 def _keys(selector: Selector) -> int:

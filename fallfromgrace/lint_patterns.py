@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Any
 
+from fallfromgrace.rules import Searches
+
 # In 3.10 only the old name is known, since 3.11 that one warns.
 _parser: Any = importlib.import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
 
@@ -26,12 +28,12 @@ class _Edge(Enum):
 
 
 @functools.lru_cache(maxsize=4096)
-def finds_anything(pattern: re.Pattern[str], *, in_lines: bool = False) -> bool:
+def finds_anything(pattern: Searches, *, in_lines: bool = False) -> bool:
     """Whether a search certainly finds something in every text, or `in_lines` in every one without a line break."""
     return _finds_anything(_tree(pattern), in_lines or bool(pattern.flags & re.DOTALL))
 
 
-def covers(wide: re.Pattern[str], narrow: re.Pattern[str]) -> bool:
+def covers(wide: Searches, narrow: Searches) -> bool:
     """Whether `wide` certainly finds something in every command line or path in which `narrow` does."""
     if wide == narrow or finds_anything(wide):
         return True
@@ -47,14 +49,14 @@ def _is_part(wide: Sequence[_Item], narrow: Sequence[_Item]) -> bool:
 
 
 @functools.lru_cache(maxsize=4096)
-def _alike(pattern: re.Pattern[str]) -> tuple[_Item, ...]:
+def _alike(pattern: Searches) -> tuple[_Item, ...]:
     """A regex of which every part matches the same wherever it stands; nothing where one does not."""
     items = _tree(pattern)
     return items if all(operator in {"LITERAL", "NOT_LITERAL", "IN", "ANY", "AT"} for operator, _ in items) else ()
 
 
 @functools.lru_cache(maxsize=4096)
-def _tree(pattern: re.Pattern[str]) -> tuple[_Item, ...]:
+def _tree(pattern: Searches) -> tuple[_Item, ...]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they were given when it was compiled
         return _items(_parser.parse(pattern.pattern, pattern.flags & ~re.DEBUG))

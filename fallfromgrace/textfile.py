@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import codecs
-import os
 import re
-import stat
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from fallfromgrace.errors import ConfigError, Problem
 from fallfromgrace.records import dataclass
@@ -15,6 +12,7 @@ from fallfromgrace.records import dataclass
 LARGEST = 1 << 20
 # A longer line is not shown with what is wrong in it; there may be thousands of faults in it.
 LONGEST_SHOWN = 500
+_EMPTY = "the file is empty; write a monitor, or a comment if there is to be none"
 TAB = "this is a tab; write spaces"
 
 # What YAML refuses, what it takes for the end of a line, and what no one would see. (A class of all others would take
@@ -64,57 +62,14 @@ class TextFile:
         return Place(self.path, line + 1, column + 1, source if len(source) <= LONGEST_SHOWN else "", width)
 
 
-def read(path: Path) -> TextFile:
+def parse(path: str, data: bytes) -> TextFile:
     """The text of a file. Raises ConfigError where there is no text to work with."""
-    data = _data(path).removeprefix(codecs.BOM_UTF8)
-    text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+    text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape").replace("\r\n", "\n")
     if not _BAD_CHARACTER.sub("", text).strip():
-        raise _unusable(path, "the file is empty; write a monitor, or a comment if there is to be none")
+        raise ConfigError([Problem(path, 0, 0, _EMPTY)])
     written = tuple(text.split("\n"))
-    file = TextFile(str(path), written, tuple(map(_cleaned, written)), ())
-    return TextFile(file.path, written, file.lines, tuple(_problems(file)))
-
-
-def _unusable(path: Path, text: str) -> ConfigError:
-    return ConfigError([Problem(str(path), 0, 0, text)])
-
-
-# --- from the disk ----------------------------------------------------------------------------------------------
-
-
-def _data(path: Path) -> bytes:
-    try:
-        # Opening a FIFO must not wait for a writer, nor a terminal become ours.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        try:
-            return _contents(descriptor, path)
-        finally:
-            os.close(descriptor)
-    except FileNotFoundError:
-        raise _unusable(path, "there is no such file") from None
-    except OSError as error:
-        raise _unusable(path, f"the file cannot be read: {error.strerror}") from None
-
-
-def _contents(descriptor: int, path: Path) -> bytes:
-    before = os.fstat(descriptor)
-    if not stat.S_ISREG(before.st_mode):
-        kind = "a directory" if stat.S_ISDIR(before.st_mode) else "not a regular file"
-        raise _unusable(path, f"this is {kind}; a configuration is a text file")
-    if before.st_size > LARGEST:
-        raise _unusable(path, f"the file is larger than {LARGEST >> 20} MiB; is it a configuration at all?")
-    data = b"".join(_blocks(descriptor))
-    after = os.fstat(descriptor)
-    if (len(data), before.st_mtime_ns) != (before.st_size, after.st_mtime_ns):
-        raise _unusable(path, "the file changed while it was read; try again when it is written")
-    return data
-
-
-def _blocks(descriptor: int) -> Iterator[bytes]:
-    left = LARGEST + 1
-    while left > 0 and (block := os.read(descriptor, left)):
-        left -= len(block)
-        yield block
+    file = TextFile(path, written, tuple(map(_cleaned, written)), ())
+    return TextFile(path, written, file.lines, tuple(_problems(file)))
 
 
 # --- characters -------------------------------------------------------------------------------------------------

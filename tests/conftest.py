@@ -1,6 +1,10 @@
+import os
 import signal
 
 import pytest
+
+# What its group may write to is no configuration.
+os.umask(0o022)
 
 # What a command of a test left running may close its output after the test: that must not end the tests.
 signal.signal(signal.SIGIO, lambda *_: None)

@@ -1,15 +1,18 @@
 import contextlib
-import os
+import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fallfromgrace import config, textfile
+from fallfromgrace import config, fragments
 from fallfromgrace.errors import ConfigError
-from fallfromgrace.rules import Selector, User
+from fallfromgrace.files import Contents
+from fallfromgrace.rules import Config, Selector, User
 from fallfromgrace.table import Image
 from tests import builders
 
@@ -33,6 +36,11 @@ def conf(tmp_path):
         return path
 
     return write
+
+
+def meaning(path: Path) -> Config:
+    """What a file of ours means, whoever may write to a checkout."""
+    return config.understood([Contents(path, path.read_bytes())]).config
 
 
 def faults(path: Path) -> list[str]:
@@ -80,7 +88,7 @@ def test_the_example_means_what_it_says():
         name="browser",
         cmdline="^/opt/google/chrome/chrome",
     )
-    assert config.load(FIXTURES / "example.good.yaml") == builders.config(conkeror, browser, interval=5.0)
+    assert meaning(FIXTURES / "example.good.yaml") == builders.config(conkeror, browser, interval=5.0)
 
 
 def test_every_key_and_every_kind_of_action_means_what_it_says():
@@ -116,11 +124,11 @@ def test_every_key_and_every_kind_of_action_means_what_it_says():
         Selector(users=(User("7", 7), User("8", 8))),
     ]
     meant = builders.config(browser, crowd, interval=5.0, protect=protect)
-    assert config.load(FIXTURES / "everything.good.yaml") == meant
+    assert meaning(FIXTURES / "everything.good.yaml") == meant
 
 
 def test_quotes_and_blocks_keep_every_character():
-    first, second = config.load(FIXTURES / "quoting.good.yaml").monitors
+    first, second = meaning(FIXTURES / "quoting.good.yaml").monitors
     assert (first.name, first.selector.cmdline.pattern) == ("it's mine", r"\bit's\b [a-z]+ #1")
     assert [str(item.action) for rule in first.rules for item in rule.items] == [
         'exec logger #1 mem: "$VALUE"',
@@ -132,18 +140,20 @@ def test_quotes_and_blocks_keep_every_character():
 
 
 def test_a_file_of_comments_watches_nothing():
-    assert config.load(FIXTURES / "comments.good.yaml") == builders.config()
+    assert meaning(FIXTURES / "comments.good.yaml") == builders.config()
 
 
 @cases("path", BAD, ids=lambda path: path.name)
 def test_a_bad_file_is_answered_with_all_that_is_wrong_and_where(path):
     with pytest.raises(ConfigError) as caught:
-        config.load(path)
+        meaning(path)
     assert str(caught.value).replace(f"{FIXTURES}/", "") + "\n" == path.with_suffix(".txt").read_text()
 
 
 def test_ten_mistakes_are_told_in_one_run():
-    assert len(faults(FIXTURES / "ten.bad.yaml")) == 10
+    with pytest.raises(ConfigError) as caught:
+        meaning(FIXTURES / "ten.bad.yaml")
+    assert len(caught.value.problems) == 10
 
 
 def _cut_at_a_line(action: str, whole: set[str]) -> bool:
@@ -157,7 +167,7 @@ def _actions(found) -> set[str]:
 @cases("path", GOOD, ids=lambda path: path.name)
 def test_a_half_written_file_never_means_a_cut_line(path, conf):
     data = path.read_bytes()
-    whole = _actions(config.load(path))
+    whole = _actions(meaning(path))
     for end in range(len(data)):
         try:
             found = config.load(conf(data[:end]))
@@ -170,23 +180,12 @@ def test_a_half_written_file_never_means_a_cut_line(path, conf):
 # --- files on the disk ------------------------------------------------------------------------------------------
 
 
-def test_drop_ins_are_read_after_the_file_in_the_order_of_their_names(conf):
+def test_what_drop_ins_say_comes_after_the_file_in_the_order_of_their_names(conf):
     path = conf(MONITOR.format("z"), **{"20.conf": MONITOR.format("b"), "10.conf": "interval: 3s\n", "a.conf": "#\n"})
     found = config.load(path)
     assert [monitor.name for monitor in found.monitors] == ["z", "b"]
     assert found.settings.interval == 3
-    assert [each.name for each in config.files(path)] == ["x.conf", "10.conf", "20.conf", "a.conf"]
-
-
-@cases("name", ["a.conf~", "a.conf.dpkg-old", ".a.conf", "a.yaml", "a b.conf", "é.conf", "a.conf\n", ".conf"])
-def test_what_editors_and_packages_leave_beside_a_file_is_not_read(name, conf):
-    assert config.load(conf("#\n", **{name: "nonsense"})) == builders.config()
-
-
-def test_a_file_with_another_name_has_no_drop_ins(conf):
-    path = conf("#\n", **{"a.conf": "nonsense"})
-    other = path.rename(path.with_name("x"))
-    assert config.files(other) == (other,)
+    assert [each.name for each in config.read(path).files] == ["x.conf", "10.conf", "20.conf", "a.conf"]
 
 
 def test_every_problem_of_every_file_is_told_at_once(conf):
@@ -209,48 +208,6 @@ def test_what_two_files_both_say_is_told_with_both_places(conf):
     ]
 
 
-def _missing(path):
-    pass
-
-
-def _loop(path):
-    path.symlink_to(path)
-
-
-def _large(path):
-    path.write_bytes(b"#" * textfile.LARGEST + b"\n")
-
-
-UNUSABLE = [
-    (_missing, "there is no such file"),
-    (Path.mkdir, "this is a directory; a configuration is a text file"),
-    (os.mkfifo, "this is not a regular file; a configuration is a text file"),
-    (_loop, f"the file cannot be read: {os.strerror(40)}"),
-    (_large, "the file is larger than 1 MiB; is it a configuration at all?"),
-]
-
-
-@cases(("make", "text"), UNUSABLE)
-def test_what_is_no_readable_file_is_told_without_waiting(make, text, tmp_path):
-    make(tmp_path / "x.conf")
-    assert only_fault(tmp_path / "x.conf") == f"x.conf: {text}"
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_one_may_not_read_is_told(conf):
-    path = conf("#\n")
-    path.chmod(0)
-    assert only_fault(path) == "x.conf: the file cannot be read: Permission denied"
-
-
-def test_a_drop_in_directory_that_is_none_is_told_beside_the_other_problems(conf):
-    path = conf("interval: 1\n")
-    path.with_suffix(".d").write_text("")
-    assert faults(path)[1] == "x.d: the directory for more files cannot be read: Not a directory"
-    with pytest.raises(ConfigError):
-        config.files(path)
-
-
 def test_drop_ins_may_not_widen_or_replace_what_is_protected(conf):
     path = conf("protect: [{user: 0}]\n", **{"a.conf": "protect:\n  - exe: ^/x$\n"})
     assert only_fault(path) == "x.d/a.conf:1:1: 'protect' is already in x.conf:1; keep one of the two"
@@ -260,32 +217,6 @@ def test_drop_ins_may_not_widen_or_replace_what_is_protected(conf):
 def test_a_file_with_nothing_in_it_is_an_accident(text, conf):
     fault = only_fault(conf(text))
     assert fault == "x.conf: the file is empty; write a monitor, or a comment if there is to be none"
-
-
-def test_a_file_that_is_being_written_is_not_used(conf, monkeypatch):
-    path = conf("#\n")
-    read = os.read
-
-    def while_written(descriptor, size):
-        with path.open("a") as file:
-            file.write("#")
-        monkeypatch.setattr(os, "read", read)
-        return read(descriptor, size)
-
-    monkeypatch.setattr(os, "read", while_written)
-    assert only_fault(path) == "x.conf: the file changed while it was read; try again when it is written"
-
-
-def test_a_file_rewritten_with_the_same_size_is_not_used(conf, monkeypatch):
-    path = conf("#\n")
-    read = os.read
-
-    def while_touched(descriptor, size):
-        os.utime(path, ns=(1, 1))
-        return read(descriptor, size)
-
-    monkeypatch.setattr(os, "read", while_touched)
-    assert "changed while it was read" in only_fault(path)
 
 
 def test_a_missing_last_newline_is_told_where_it_is_missing(conf):
@@ -401,7 +332,7 @@ def test_a_list_of_what_is_protected_may_not_stand_outside_of_it(conf):
 )
 def test_who_matches_any_of_a_list_is_protected(written, image, protected, conf):
     found = config.load(conf(f"protect:\n  {written}\n")).settings
-    assert found.protects(Image(*image)) is protected
+    assert bool(found.protects(Image(*image))) is protected
     assert found.interval == 10
 
 
@@ -556,3 +487,81 @@ def test_random_text_is_a_configuration_or_told_why_not(text, tmp_path_factory):
 def test_a_regex_that_python_refuses_in_another_way_is_a_problem_like_others(regex, told, conf):
     [fault] = faults(conf(f"m:\n  cmdline: '{regex}'\n  actions:\n    rmem > 1g: term\n"))
     assert told in fault
+
+
+# --- what is too much -------------------------------------------------------------------------------------------
+
+
+@cases(
+    ("error", "told"),
+    [
+        (MemoryError, "there is not enough memory to read it"),
+        (RecursionError, "it is nested too deeply to be read; make it simpler"),
+    ],
+)
+def test_a_file_that_is_too_much_for_the_machine_is_named_beside_what_else_is_wrong(error, told, conf, monkeypatch):
+    def read(file):
+        if "a.conf" in file.path:
+            raise error
+        return fragments.Fragment((), ())
+
+    monkeypatch.setattr(fragments, "read", read)
+    path = conf("#\n", **{"a.conf": "#\n", "b.conf": ""})
+    assert [each.partition(";")[0] for each in faults(path)] == [
+        f"x.d/a.conf: {told}".partition(";")[0],
+        "x.d/b.conf: the file is empty",
+    ]
+
+
+def test_so_is_the_first_where_it_is_all_of_them_together(conf, monkeypatch):
+    def understood(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(config, "understood", understood)
+    assert only_fault(conf("#\n")) == "x.conf: there is not enough memory to read it"
+
+
+def test_what_goes_deeper_than_python_may_is_told_wherever_that_is(conf):
+    path = conf("m:\n  cmdlin: hog\n  actions:\n    (rmem > (1g)): term\n    rmen > 1g: tern\nn: {a: [b]}\n")
+
+    def at(depth):
+        if depth:
+            return at(depth - 1)
+        try:
+            return config.load(path)
+        except ConfigError as error:
+            return str(error)
+
+    left = sys.getrecursionlimit() - len(inspect.stack())
+    told = {at(left - used) for used in range(30, 120)}
+    assert [each for each in told if "YAML cannot read what follows" in each]
+    assert [each for each in told if "did you mean 'rmem'" in each]
+
+
+SHORT_OF_MEMORY = """
+import resource, sys
+from pathlib import Path
+from fallfromgrace import config, fragments
+from fallfromgrace.errors import ConfigError
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + (20 << 20),) * 2)
+try:
+    config.load(Path(sys.argv[1]))
+except ConfigError as error:
+    print(error)
+"""
+
+
+def test_a_file_that_takes_more_memory_than_there_is_is_told(conf):
+    path = conf("a:\n" * 300_000)
+    ran = subprocess.run([sys.executable, "-c", SHORT_OF_MEMORY, path], capture_output=True, text=True, timeout=60)
+    assert (ran.stdout, ran.stderr) == (f"{path}: there is not enough memory to read it\n", "")
+
+
+@cases(("faulty", "told"), [(200, 200), (201, 201), (5000, 201)])
+def test_of_thousands_of_faults_the_first_are_told_and_how_many_there_are(faulty, told, conf):
+    found = faults(conf("".join(f"a{number}: b\n" for number in range(faulty))))
+    assert len(found) == told
+    assert found[-1].startswith("x.conf:200:1: ")
+    if faulty > 200:
+        assert found[0] == f"x.conf: there are {faulty} faults, of which the first 200 are told; put these right first"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fallfromgrace import backtracking, config, lint, lint_commands, lint_never, lint_patterns, lint_samples
 from fallfromgrace.expression import evaluate
+from fallfromgrace.files import Contents
 from fallfromgrace.grammar import parse_trigger
 from tests.builders import Life, Seen, monitor, process
 
@@ -20,7 +21,8 @@ def warned(tmp_path):
     def warned(text):
         path = tmp_path / "x.conf"
         path.write_text(text)
-        return [each.headline.removeprefix(f"{path}:") for each in lint.warnings(config.read(path))]
+        written = config.understood([Contents(path, text.encode())])  # whoever it belongs to
+        return [each.headline.removeprefix(f"{path}:") for each in lint.warnings(written)]
 
     return warned
 

@@ -12,13 +12,12 @@ ROOT = pwd.getpwuid(0).pw_name
 
 
 @pytest.fixture
-def read(tmp_path):
+def read():
     """The monitors of a text, and its problems as (line, column, text)."""
 
     def read(text):
-        path, problems = tmp_path / "x.conf", []
-        path.write_text(text)
-        fragment = fragments.read(textfile.read(path))
+        problems = []
+        fragment = fragments.read(textfile.parse("x.conf", text.encode()))
         assert not fragment.problems
         found = [each for key, node in fragment.entries for each in monitors.read(key, node, problems.append)]
         return found, [(each.line, each.column, each.text) for each in problems]

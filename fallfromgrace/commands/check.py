@@ -25,7 +25,7 @@ def run(paths: Sequence[Path], quiet: bool, strict: bool = False) -> int:
 def _check(path: Path, quiet: bool) -> int | None:
     """The number of warnings, or None where something is wrong."""
     try:
-        read, found = config.files(path), config.read(path)
+        found = config.read(path)
     except ConfigError as error:
         exits.complain(str(error))
         return None
@@ -34,7 +34,7 @@ def _check(path: Path, quiet: bool) -> int | None:
         exits.complain(str(replace(each, text=f"warning: {each.text}")))
     if not quiet:
         judged = counted(len(warnings), "warning") if warnings else "fine"
-        print(_printable(f"{_names(read)}: {found.config.summary}, {judged}"))
+        print(_printable(f"{_names(found.files)}: {found.config.summary}, {judged}"))
     return len(warnings)
 
 

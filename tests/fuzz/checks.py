@@ -9,6 +9,7 @@ from pathlib import Path
 from fallfromgrace import config
 from fallfromgrace.errors import ConfigError, RuleSyntaxError
 from fallfromgrace.expression import Measured, Trigger, Whole, evaluate, undecided, value_and_limit
+from fallfromgrace.files import Contents
 from fallfromgrace.grammar import parse_action, parse_trigger
 from fallfromgrace.intervals import UNKNOWN, Interval, exactly
 
@@ -66,11 +67,10 @@ def _evaluate(trigger: Trigger, dice: random.Random) -> None:
             value_and_limit(lasting.condition, view)
 
 
-def check_file(data: bytes, path: Path) -> bool:
-    """Whether it can be read. Anything but ConfigError gets through."""
-    path.write_bytes(data)
+def check_file(data: bytes) -> bool:
+    """Whether a file with this in it can be used. Anything but ConfigError gets through."""
     try:
-        config.load(path)
+        config.understood([Contents(Path("x.conf"), data)])
     except ConfigError:
         return False
     return True

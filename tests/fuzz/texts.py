@@ -101,7 +101,7 @@ def texts(dice: random.Random, number: int) -> Iterator[tuple[str, bool]]:
 
 # --- configuration files ----------------------------------------------------------------------------------------
 
-_LINES = (
+LINES = (
     *("interval: 10s", "interval: 0", "protect:", "  - exe: ^/usr/sbin/sshd$", "m:", "firefox:", "  cmdline: hog"),
     *("  exe: ^/bin/x$", "  user: root", "  user: [root, nobody]", "  children: yes", "  final: 1", "  observe: no"),
     *(
@@ -169,7 +169,7 @@ def configurations(dice: random.Random, number: int) -> Iterator[bytes]:
 def _written(dice: random.Random) -> bytes:
     lines = ["m:", "  cmdline: hog", "  actions:"] if dice.random() < 0.5 else []
     for text, _ in texts(dice, dice.randrange(6)):
-        plain = (f"    {text}: term", f"    rmem > 1g: {text}", f"      - {text}", dice.choice(_LINES))
+        plain = (f"    {text}: term", f"    rmem > 1g: {text}", f"      - {text}", dice.choice(LINES))
         lines.append(dice.choice((*plain, _rule(dice), _rule(dice))))
     return "\n".join([*lines, ""]).encode("utf-8", "surrogatepass")
 

@@ -1,0 +1,22 @@
+"""The short form of every row of `make torture`."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.torture import ROWS, lacking, row
+
+pytestmark = pytest.mark.live
+
+
+def test_every_row_is_listed():
+    here = {path.stem for path in (Path(__file__).parent / "torture").glob("*.py") if not path.stem.startswith("_")}
+    assert here == set(ROWS)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_what_is_promised_holds(name):
+    if why := lacking(name):
+        pytest.skip(why)
+    figure = row(name).run(**row(name).SHORT)
+    assert figure.met, (figure.said, figure.faults)
