@@ -30,8 +30,11 @@ class Coverage:
         self._said: dict[ProcessId, _Said] = {}
 
     def selects(self, image: Runs) -> bool:
-        """Whether any monitor is about processes that run this."""
-        return any(monitor.selects(image) for monitor in self._monitors)
+        """Whether any monitor is about processes that run this.
+
+        All are asked: who asks is prepared for regexes that take long, and will not have to wait for them again.
+        """
+        return bool([monitor for monitor in self._monitors if monitor.selects(image)])
 
     def of(self, table: ProcessTable) -> tuple[Covered, ...]:
         """What the monitors cover, in the order of the file; the first `final` one keeps what it covers for itself."""
@@ -43,8 +46,8 @@ class Coverage:
             said = self._said[process.id]
             for name in said.selecting:
                 selected.setdefault(name, []).append(process)
-            for name in said.excluding:
-                excluded.setdefault(name, {})[process.id] = "it is excluded"
+            for name, why in said.excluding.items():
+                excluded.setdefault(name, {})[process.id] = why
         return tuple(self._covered(selected, excluded, table))
 
     def _covered(
@@ -68,8 +71,10 @@ class Coverage:
         known = self._said.get(process.id)
         if known and known.image == process.image:
             return known
-        selecting = frozenset(each.name for each in self._monitors if each.selects(process.image))
-        return _Said(process.image, selecting, frozenset(m.name for m in self._monitors if m.excludes(process.image)))
+        image = process.image
+        excluding = {each.name: why for each in self._monitors if (why := each.excludes(image))}
+        named = (each for each in self._monitors if each.name not in excluding)
+        return _Said(image, frozenset(each.name for each in named if each.selector.matches(image)), excluding)
 
 
 def _by(
@@ -85,8 +90,8 @@ def _by(
 
 
 class _Said(NamedTuple):
-    """The names of the monitors that select an image, and of those that exclude it."""
+    """The names of the monitors that select an image, and of those that exclude it with the reason."""
 
     image: Image
     selecting: frozenset[str]
-    excluding: frozenset[str]
+    excluding: Mapping[str, str]

@@ -33,4 +33,4 @@ class Bar(NamedTuple):
             return "this is a command of fall-from-grace"
         if self.myself.only_uid is not None and process.image.uid != self.myself.only_uid:
             return "it belongs to another user"
-        return "it is protected" if self.settings.protects(process.image) else ""
+        return self.settings.protects(process.image)

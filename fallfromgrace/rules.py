@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from enum import Enum
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 from fallfromgrace.expression import RATES, Growth, Measured, Metric, Scope, Trigger
 from fallfromgrace.records import dataclass, field
@@ -231,19 +231,30 @@ class User(NamedTuple):
     uid: int | None
 
 
+class Searches(Protocol):
+    """A regular expression: what it finds is something true, and a text where that cannot be known, which says why."""
+
+    @property
+    def pattern(self) -> str: ...
+    @property
+    def flags(self) -> int: ...
+    def search(self, string: str, /) -> object: ...
+    def __hash__(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Selector:
     """Which processes are meant: all that is given has to match."""
 
-    cmdline: re.Pattern[str] | None = None
-    exe: re.Pattern[str] | None = None
+    cmdline: Searches | None = None
+    exe: Searches | None = None
     users: tuple[User, ...] | None = None
 
     def misses(self, image: Runs) -> str:
         """The first of its keys that does not match, what is dear to read last; empty where all do."""
         if self.cmdline and not self.cmdline.search(image.cmdline):
             return "cmdline"
-        if self.users is not None and image.uid not in {user.uid for user in self.users}:
+        if self._misses_user(image):
             return "user"
         if self.exe and not (image.exe and self.exe.search(image.exe)):
             return "exe"
@@ -251,6 +262,26 @@ class Selector:
 
     def matches(self, image: Runs) -> bool:
         return not self.misses(image)
+
+    def guards(self, image: Runs) -> str:
+        """Why what runs this is protected by this; empty where it is not. What cannot be known counts as a match."""
+        cmdline = self.cmdline.search(image.cmdline) if self.cmdline else True
+        if not cmdline or self._misses_user(image):
+            return ""
+        exe = (self.exe.search(image.exe) if image.exe else _NO_EXE) if self.exe else True
+        return _counted_as("protected", cmdline, exe) if exe else ""
+
+    def _misses_user(self, image: Runs) -> bool:
+        return self.users is not None and image.uid not in {user.uid for user in self.users}
+
+
+_NO_EXE = "what it executes cannot be read"
+
+
+def _counted_as(what: str, *found: object) -> str:
+    """What a process is by what was found, or why it may be."""
+    unknown = next((each for each in found if isinstance(each, str)), "")
+    return f"it may be {what}: {unknown}" if unknown else f"it is {what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +293,7 @@ class Monitor:
     rules: tuple[Rule, ...]
     children: bool = False
     final: bool = False
-    exclude: re.Pattern[str] | None = None
+    exclude: Searches | None = None
     observe: bool = False
 
     @property
@@ -274,9 +305,10 @@ class Monitor:
         """Whether the monitor is about processes that run this; its descendants come besides."""
         return not self.excludes(image) and self.selector.matches(image)
 
-    def excludes(self, image: Runs) -> bool:
-        """Whether processes that run this are left out, whatever they were found by."""
-        return self.exclude is not None and self.exclude.search(image.cmdline) is not None
+    def excludes(self, image: Runs) -> str:
+        """Why processes that run this are left out, whatever they were found by; empty where they are not."""
+        found = self.exclude.search(image.cmdline) if self.exclude else None
+        return _counted_as("excluded", found) if found else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,9 +323,9 @@ class Settings:
     protect: tuple[Selector, ...] = ()
     process_events: bool = True
 
-    def protects(self, image: Runs) -> bool:
-        """Whether processes that run this are never acted upon."""
-        return any(selector.matches(image) for selector in self.protect)
+    def protects(self, image: Runs) -> str:
+        """Why processes that run this are never acted upon; empty where they may be."""
+        return next(filter(None, (selector.guards(image) for selector in self.protect)), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
+# The command line of a process whose own cannot be read. None that could be looks like this: a NUL becomes a blank.
+UNREADABLE = "\0"
+
 
 class ProcessId(NamedTuple):
     """A process for good: the kernel gives a pid again, but not with the same start (clock ticks since boot)."""
@@ -30,6 +33,11 @@ class Image(NamedTuple):
     cmdline: str
     uid: int
     exe: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The command line as it is told; what cannot be read is said to be that."""
+        return "(cannot be read)" if self.cmdline == UNREADABLE else self.cmdline
 
 
 class Runs(Protocol):

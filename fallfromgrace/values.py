@@ -28,7 +28,7 @@ def values(verdict: Verdict, sample: Sample) -> dict[str, str]:
     return found | {
         "PID": str(process.id.pid),
         "OWNER": owner(process.image.uid),
-        "CMDLINE": process.image.cmdline,
+        "CMDLINE": process.image.shown,
         "RMEM": str(sample.get("rmem", "")),
         "VMEM": str(sample.get("vmem", "")),
     }

@@ -139,13 +139,18 @@ def refutation(verdict: Verdict, now: Reread) -> str:
         return "what it was found by has ended"
     if target.depth and (now.target.ppid != target.process.ppid or not now.below):
         return "it is no longer a child of what it was found below"
-    if not verdict.monitor.selects(now.root.image):
+    return _no_more_meant(verdict, target, now) or _no_cause(cause, now)
+
+
+def _no_more_meant(verdict: Verdict, target: Descent, now: Reread) -> str:
+    """What was said of an image holds of the same one, and is not asked again: that may be dear."""
+    if now.root and now.root.image != target.root.image and not verdict.monitor.selects(now.root.image):
         return "what it was found by runs something else now"
-    if verdict.monitor.excludes(now.target.image):
-        return "it is excluded now"
-    if not verdict.only_tells and cause.settings.protects(now.target.image):
-        return "it is protected now"
-    return _no_cause(cause, now)
+    if now.target.image == target.process.image:
+        return ""
+    protection = "" if verdict.only_tells else verdict.cause.settings.protects(now.target.image)
+    reason = verdict.monitor.excludes(now.target.image) or protection
+    return f"{reason} now" if reason else ""
 
 
 def _no_cause(cause: Cause, now: Reread) -> str:

@@ -111,3 +111,22 @@ def test_what_regexes_said_is_forgotten_with_the_process():
     for looked_at in (table(process(10, "hog")), table(), table(process(10, "hog"))):
         coverage.of(looked_at)
     assert pattern.searches == ["hog", "hog"]
+
+
+def test_every_monitor_is_asked_whether_it_selects_so_that_its_answer_is_known_afterwards():
+    patterns = [CountingPattern("hog"), CountingPattern("cat")]
+    coverage = Coverage([Monitor(pattern.regex.pattern, Selector(pattern), ()) for pattern in patterns])
+    assert coverage.selects(process(10, "hog").image)
+    assert [pattern.searches for pattern in patterns] == [["hog"], ["hog"]]
+
+
+class Unsure:
+    def search(self, text):
+        return "nobody knows"
+
+
+def test_who_may_be_excluded_is_left_alone_with_the_reason():
+    looked_at = table(process(10, "hog"))
+    unsure = Monitor("m", Selector(re.compile("hog")), (), exclude=Unsure())
+    assert covered(looked_at, unsure) == []
+    assert spared(looked_at, unsure) == [{10: "it may be excluded: nobody knows"}]

@@ -1,5 +1,7 @@
 import json
 import os
+import re
+import signal
 
 import pytest
 
@@ -7,6 +9,7 @@ from fallfromgrace import exits
 from fallfromgrace.commands import match
 from fallfromgrace.commands.match import Options
 from fallfromgrace.readings import Facet
+from fallfromgrace.table import UNREADABLE
 from tests.builders import MIB, Crowd, process, table
 
 CONF = """\
@@ -52,15 +55,19 @@ class Source(Crowd):
 @pytest.fixture
 def matched(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(match, "PsutilSource", Source)
+    handler = signal.getsignal(signal.SIGALRM)
     monkeypatch.setattr(match.os, "geteuid", lambda: 0)  # to others these processes would be another user's
     path = tmp_path / "x.conf"
     path.write_text(CONF)
 
     def run(name=None, cmdline=None, as_json=False):
         status = match.run(Options(path, name, cmdline, as_json))
-        return status, capsys.readouterr().out
+        out, err = capsys.readouterr()
+        run.told = err.splitlines()
+        return status, out
 
-    return run
+    yield run
+    signal.signal(signal.SIGALRM, handler)
 
 
 def test_each_monitor_shows_whom_it_finds_and_whom_it_leaves_alone_in_columns(matched):
@@ -131,3 +138,37 @@ def test_proportional_memory_is_read_of_those_asked_for_only(matched, monkeypatc
     monkeypatch.setattr(match, "PsutilSource", lambda: sources.append(Source()) or sources[0])
     matched("final")
     assert {want.identity.pid for want in sources[0].reads if want.facet is Facet.ROLLUP} == {103}
+
+
+HOSTILE, UNREAD = process(104, "a" * 40 + "!", uid=0), process(105, UNREADABLE, uid=0)
+
+
+PROGRAM = process(106, "x", uid=0, exe="/" + "a" * 40 + "!")
+
+
+@pytest.fixture
+def hostile(matched, tmp_path, monkeypatch):
+    monkeypatch.setattr(Source, "look", lambda self, now: table(TOP, HOSTILE, UNREAD, PROGRAM))
+    rule = "\n  actions: {rmem > 1g: term}\n"
+    (tmp_path / "x.conf").write_text(f"paths:\n  exe: (a+)+${rule}roots:\n  user: root{rule}")
+    return matched
+
+
+def test_a_search_that_takes_too_long_is_stopped_as_in_the_daemon_and_this_is_said_of_the_process(hostile):
+    status, out = hostile(cmdline="(a+)+$|server")
+    assert status == exits.OK
+    [_, _, found, not_found] = out.splitlines()
+    assert found.endswith("  server --main")
+    assert not_found.endswith("  [not found: the search by cmdline took too long] " + HOSTILE.image.cmdline)
+    [told] = hostile.told
+    assert "cmdline of monitor '--cmdline': the search for '(a+)+$|server' was stopped after" in told
+
+
+def test_by_exe_too(hostile):
+    _, out = hostile("paths")
+    assert "  [not found: the search by exe took too long] x" in out
+
+
+def test_a_command_line_that_cannot_be_read_is_found_by_other_keys_and_shown_as_that(hostile):
+    assert "105" not in hostile(cmdline=".*")[1]
+    assert re.search(r"^  105 .*  \(cannot be read\)$", hostile("roots")[1], re.M)

@@ -13,7 +13,8 @@ SSHD = Selector(exe=re.compile("^/usr/sbin/sshd$"))
 @pytest.mark.parametrize(
     ("whom", "reason"),
     [
-        (process(100), ""),
+        (process(100, exe="/usr/bin/hog"), ""),
+        (process(100), "it may be protected: what it executes cannot be read"),
         (process(1), "pid 1 is never acted upon"),
         (process(OUR_PID), "this is fall-from-grace itself"),
         (process(100, pgid=55), "this is a command of fall-from-grace"),

@@ -10,6 +10,7 @@ from fallfromgrace.rules import (
     Config,
     Exec,
     Log,
+    Monitor,
     Notify,
     Selector,
     Settings,
@@ -185,15 +186,52 @@ def test_a_monitor_selects_by_its_regex_and_leaves_out_what_it_excludes():
     assert monitor({}, cmdline="^a.*b$").selects(Image("a cb", 0))
     assert not monitor({}, cmdline="^a.*b$").selects(Image("xab", 0))
     assert not monitor({}, cmdline="^a.*b$", exclude="c").selects(Image("a cb", 0))
-    assert monitor({}, cmdline="^a.*b$", exclude="c").excludes(Image("a cb", 0))
+    assert monitor({}, cmdline="^a.*b$", exclude="c").excludes(Image("a cb", 0)) == "it is excluded"
     assert monitor({}, cmdline="^a.*b$", exclude="d").selects(Image("a cb", 0))
 
 
 def test_settings_protect_what_any_of_their_selectors_matches():
     settings = Settings(protect=(Selector(cmdline=re.compile("x")), Selector(exe=re.compile("hog$"))))
-    assert settings.protects(IMAGE)
+    assert settings.protects(IMAGE) == "it is protected"
     assert not settings.protects(Image("cat", 1000, "/usr/bin/cat"))
     assert not Settings().protects(IMAGE)
+
+
+NO_EXE = "it may be protected: what it executes cannot be read"
+
+
+@pytest.mark.parametrize(
+    ("selector", "why"),
+    [
+        (Selector(exe=re.compile("cat")), NO_EXE),
+        (Selector(exe=re.compile("cat"), users=(User("me", 1000),)), NO_EXE),
+        (Selector(exe=re.compile("cat"), users=(User("other", 1001),)), ""),
+        (Selector(re.compile("hog"), re.compile("cat")), NO_EXE),
+        (Selector(re.compile("dog"), re.compile("cat")), ""),
+        (Selector(re.compile("hog")), "it is protected"),
+    ],
+)
+def test_who_executes_what_cannot_be_read_may_be_protected_and_is_not_selected(selector, why):
+    unknown = Image("hog", 1000, "")
+    assert Settings(protect=(selector,)).protects(unknown) == why
+    assert selector.matches(unknown) is (why == "it is protected")
+
+
+class Unsure:
+    """A regular expression that does not know."""
+
+    pattern, flags = "hog", 0
+
+    def search(self, text):
+        return "nobody knows"
+
+
+def test_a_reason_not_to_know_is_the_reason_to_leave_alone():
+    hog = Monitor("m", Selector(re.compile("hog")), (), exclude=Unsure())
+    assert hog.excludes(IMAGE) == "it may be excluded: nobody knows"
+    assert not hog.selects(IMAGE)
+    settings = Settings(protect=(Selector(Unsure(), re.compile("/")), Selector(re.compile("hog"))))
+    assert settings.protects(IMAGE) == "it may be protected: nobody knows"
 
 
 def test_a_configuration_says_how_much_there_is():

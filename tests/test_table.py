@@ -1,4 +1,4 @@
-from fallfromgrace.table import ProcessId
+from fallfromgrace.table import UNREADABLE, Image, ProcessId
 from tests.builders import process, table
 
 
@@ -41,3 +41,8 @@ def test_the_kernels_letter_tells_who_is_stopped_and_who_is_alive():
     assert process(1, state="T").stopped
     assert not process(1, state="t").stopped  # held by a debugger, which continues it itself
     assert [process(1, state=letter).alive for letter in "RSDTZX"] == [True, True, True, True, False, False]
+
+
+def test_a_command_line_that_cannot_be_read_is_told_as_that():
+    assert Image("hog --all", 0).shown == "hog --all"
+    assert Image(UNREADABLE, 0).shown == "(cannot be read)"

@@ -57,6 +57,25 @@ def test_who_is_excluded_or_protected_by_now_is_left_alone_but_may_be_told_of(ac
     assert refutation(verdict(action, **decided), now) == reason
 
 
+def test_what_runs_the_same_as_when_it_was_decided_is_not_searched_again():
+    """A search may be dear, and who chooses the text must not make us do it again just before acting."""
+
+    class Never:
+        def search(self, text):
+            raise AssertionError(text)
+
+    def never(decided):
+        whose = replace(decided.monitor, selector=Selector(Never()), exclude=Never())
+        settings = replace(decided.cause.settings, protect=(Selector(Never()),))
+        return replace(decided, cause=replace(decided.cause, monitor=whose, settings=settings))
+
+    assert refutation(never(verdict()), reread(process(100, ppid=2))) == ""
+    assert refutation(never(verdict(**BELOW)), reread(CHILD, ROOT)) == ""
+    for now in (reread(process(100, "vi")), reread(process(100, uid=1)), reread(process(100, exe="/usr/bin/vi"))):
+        with pytest.raises(AssertionError):
+            refutation(never(verdict()), now)
+
+
 SUBJECT = process(70, "hog", ppid=1)
 OF_TREE = {"process": CHILD, "root": ROOT, "depth": 1, "subject": SUBJECT}
 

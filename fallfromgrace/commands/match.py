@@ -18,12 +18,13 @@ from fallfromgrace.expression import Metric, Scope
 from fallfromgrace.intervals import Interval
 from fallfromgrace.logs import one_line
 from fallfromgrace.looks import Look
+from fallfromgrace.patience import Patience, Pattern, limited
 from fallfromgrace.protection import Self
 from fallfromgrace.readings import Facet, Want
 from fallfromgrace.records import dataclass
 from fallfromgrace.reference import PsutilSource
 from fallfromgrace.rules import Config, Monitor, Selector, Settings
-from fallfromgrace.table import Descent, ProcessTable
+from fallfromgrace.table import Descent, Process, ProcessTable
 from fallfromgrace.units import human_size
 from fallfromgrace.values import owner
 
@@ -62,7 +63,7 @@ class _Found(NamedTuple):
 
 def run(options: Options) -> int:
     """The exit status: 0 if anything matches, 1 if nothing does."""
-    wanted = _wanted(options)
+    wanted = limited(_wanted(options), Patience(lambda text: exits.complain(one_line(text))))
     user = os.geteuid()
     engine, source = Engine(wanted, Self(os.getpid(), None if user == 0 else user)), PsutilSource()
     source.configure(lambda image: True, process_events=False)
@@ -105,9 +106,18 @@ def _listed(covered: Covered, look: Look) -> Iterator[tuple[Descent, str]]:
     for descent in covered.descents:
         yield descent, look.bar(descent)
     for process in look.table:
-        why = covered.spared.get(process.id, "")
-        if why and covered.monitor.selector.matches(process.image):
+        if process.id not in covered.identities and (why := _left_alone(covered, process)):
             yield Descent(process, process, 0), why
+
+
+def _left_alone(covered: Covered, process: Process) -> str:
+    selector, image = covered.monitor.selector, process.image
+    why = covered.spared.get(process.id, "")
+    if why and selector.matches(image):
+        return why
+    searched = ("cmdline", selector.cmdline, image.cmdline), ("exe", selector.exe, image.exe)
+    stopped = (key for key, pattern, text in searched if isinstance(pattern, Pattern) and pattern.stopped(text))
+    return next((f"not found: the search by {key} took too long" for key in stopped), "")
 
 
 def _wants(asked: Sequence[Covered], look: Look) -> Iterator[Want]:
@@ -131,7 +141,7 @@ def _row(covered: Covered, descent: Descent, look: Look, note: str) -> Row:
         pmem=_known(sight.interval(Metric("pmem"))),
         tree_rmem=_known(sight.interval(Metric("rmem", Scope.TREE))),
         tree_pmem=_known(sight.interval(Metric("pmem", Scope.TREE))),
-        cmdline=process.image.cmdline,
+        cmdline=process.image.shown,
     )
 
 
