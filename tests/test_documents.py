@@ -2,12 +2,14 @@
 
 import os
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from fallfromgrace import actions, cli, config, exits, monitors, rules
+from fallfromgrace import actions, cli, config, exits, monitors, privileges, rules
 from fallfromgrace.agenda import Agenda
 from fallfromgrace.connector import Batch, Unavailable
 from fallfromgrace.errors import ConfigError
@@ -20,12 +22,16 @@ from fallfromgrace.shortage import Shortage
 from fallfromgrace.units import parse_size
 from fallfromgrace.usage import Usage
 from fallfromgrace.verdict import Kind, Result
+from tests import torture
 from tests.builders import verdict
 
 HERE = Path(__file__).parent.parent
 README = (HERE / "README.md").read_text()
 CONTRIBUTING = (HERE / "CONTRIBUTING.md").read_text()
+SECURITY = (HERE / "SECURITY.md").read_text()
 CONF = HERE / "fall-from-grace.conf"
+UNIT = HERE / "debian" / "fall-from-grace.service"
+STRICT = HERE / "debian" / "signals-only.conf"
 
 
 def blocks(language="", text=README):
@@ -159,6 +165,7 @@ def test_the_readme_names_all_that_is_said_of_what_cannot_be_had(monkeypatch):
     losing.drain(100)
     Shortage(said.append).note(OSError(24, "Too many open files"), 0)
     without_psutil(said.append, monkeypatch)
+    said += [privileges._NOT_READ, privileges._REFUSED, privileges._HIDDEN]
     told = table_below("in the log")
     assert [[words for words in told if words in line] for line in said] == [
         [told[0]],
@@ -203,3 +210,91 @@ def test_the_readme_names_every_option():
     shown = cli._parser().format_help()
     known = {short or long for short, long in re.findall(r"^  (?:(-\w)[^\n]*?, )?(--[\w-]+)", shown, re.M)}
     assert named - {"--dry-run"} == known
+
+
+def test_the_page_on_security_has_every_row_of_the_torture_in_its_order():
+    named = table_below("row", SECURITY)
+    assert [name for name in named if name in torture.ROWS] == list(torture.ROWS)
+
+
+def test_the_page_on_security_names_only_what_there_is():
+    named = set(re.findall(r"\*(\w+)\*", SECURITY)) - {"Known limits"}
+    assert named - {"limits"} <= set(table_below("row", SECURITY))
+    assert [path for path in re.findall(r"`([\w/]+\.py)`", SECURITY) if not (HERE / "tests" / path).exists()] == []
+
+
+@pytest.mark.parametrize("text", [README, SECURITY], ids=["README", "SECURITY"])
+def test_every_link_leads_to_a_file_that_the_package_has_too_or_is_taken_out_there(text):
+    shipped = (HERE / "debian" / "docs").read_text().split()
+    rules = (HERE / "debian" / "rules").read_text().replace("\\", "")
+    for link in re.findall(r"\]\(([^):#]+)\)", text):
+        assert (HERE / link).exists()
+        assert link in shipped or link in rules
+
+
+# --- the systemd unit ---
+
+needs_systemd = pytest.mark.skipif(
+    not shutil.which("systemd-analyze"), reason="systemd-analyze is missing: apt-get install systemd"
+)
+
+
+@pytest.fixture
+def unit(tmp_path):
+    """A copy of the unit, for what is to be added to it, with a program that is there."""
+    path = tmp_path / UNIT.name
+    path.write_text(UNIT.read_text().replace("/usr/sbin/fall-from-grace", "/bin/true"))
+    return path
+
+
+def add(unit, dropin):
+    home = unit.with_name(f"{unit.name}.d")
+    home.mkdir()
+    (home / dropin.name).write_text(dropin.read_text().replace("/usr/sbin/fall-from-grace", "/bin/true"))
+
+
+def analyze(*words):
+    return subprocess.run(["systemd-analyze", *map(str, words)], capture_output=True, text=True, timeout=60)
+
+
+@needs_systemd
+@pytest.mark.parametrize("dropins", [[], [STRICT]], ids=["as it comes", "signals only"])
+def test_systemd_has_nothing_to_say_against_the_unit(unit, dropins):
+    for dropin in dropins:
+        add(unit, dropin)
+    ran = analyze("verify", "--man=no", unit)
+    assert (ran.returncode, [line for line in ran.stderr.splitlines() if unit.name in line]) == (0, [])
+
+
+def exposure(unit):
+    """What `systemd-analyze security` makes of it; empty where it cannot, as before version 250."""
+    found = re.search(r"exposure level for \S+ ([\d.]+)", analyze("security", "--offline=yes", unit).stdout)
+    return found[1] if found else ""
+
+
+@needs_systemd
+def test_the_readme_has_the_exposure_of_the_unit(unit):
+    if "systemd 252 " not in analyze("--version").stdout:
+        pytest.skip("each version of systemd reckons in its own way: needs 252")
+    [(as_it_comes, strict)] = re.findall(r"exposure of ([\d.]+), and\s+([\d.]+) with `signals-only.conf`", README)
+    assert exposure(unit) == as_it_comes
+    add(unit, STRICT)
+    assert exposure(unit) == strict
+
+
+def settings(path):
+    return re.findall(r"^([A-Z]\w+)=(.*)$", path.read_text(), re.M)
+
+
+def test_the_unit_sets_nothing_that_the_readme_says_is_left_open():
+    table = README[README.index("| not set |") :].split("\n\n", 1)[0]
+    left_open = set(re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines()[2:-1])))
+    assert len(left_open) > 15
+    assert not left_open & {name for name, _ in settings(UNIT)}
+
+
+def test_no_unit_of_ours_hides_processes_or_takes_its_users_away():
+    """It would see nobody, or be allowed nothing, and never know."""
+    hiding = {"ProtectProc", "ProcSubset", "PrivateUsers", "PrivatePIDs", "PrivateNetwork"}
+    for path in (UNIT, STRICT):
+        assert not hiding & {name for name, _ in settings(path)}
