@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
@@ -90,7 +91,15 @@ def our_command(task: Task, *options: str, extra: str = "") -> list[str]:
     for number, rule in enumerate(task.rules):
         lines += [f"m{number}:", f"  cmdline: '{rule.word}'", "  actions:", f"    rmem > {rule.limit_mib}m: usr1"]
     config.write_text("\n".join([*lines, extra, ""]))
-    return [task.python or python(), "-I", str(task.ours), *(options or ("-f",)), "-c", str(config)]
+    # As it comes it keeps its state, but in a place of its own: several are measured side by side.
+    state = ("--state", f"{tempfile.mkdtemp(dir=task.directory)}/status.json") if _keeps_state(task.ours) else ()
+    return [task.python or python(), "-I", str(task.ours), *(options or ("-f",)), *state, "-c", str(config)]
+
+
+@cache
+def _keeps_state(program: Path) -> bool:
+    """Whether another checkout is not older than that."""
+    return "--state" in subprocess.run([python(), "-I", program, "--help"], capture_output=True, text=True).stdout
 
 
 def _ours(task: Task) -> list[str]:

@@ -59,9 +59,12 @@ def main() -> None:
         print(conf.read_text(), flush=True)
         leak = subprocess.Popen([sys.executable, str(HERE / "leak.py"), marker])
         say(f"a process that leaks 16 MiB a second is pid {leak.pid}. The daemon, in the foreground:")
-        print(f"$ bin/fall-from-grace -c {conf}", flush=True)
+        print(f"$ bin/fall-from-grace --state none -c {conf}", flush=True)
         daemon = subprocess.Popen(
-            [sys.executable, str(PROGRAM), "-c", str(conf)], stderr=subprocess.PIPE, text=True, env=os.environ
+            [sys.executable, str(PROGRAM), "--state", "none", "-c", str(conf)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ,
         )
         seen: list[str] = []
         assert daemon.stderr is not None

@@ -10,8 +10,10 @@ from typing import NoReturn
 
 from fallfromgrace import __version__, exits
 from fallfromgrace.exits import PROGRAM, UsageError
+from fallfromgrace.orders import NO_STATE
 
 DEFAULT_CONFIG = "/etc/fall-from-grace.conf"
+DEFAULT_STATE = f"/run/{PROGRAM}/status.json"
 COMMANDS = ("run", "check", "match")
 # Options of one command only.
 _BELONGS = {"strict": "check", "json": "match", "cmdline": "match"}
@@ -52,6 +54,7 @@ def _parser() -> _Parser:
     add("-f", "--foreground", action="store_true", help="stay in the foreground, log on stderr; this is the default")
     add("-n", "--dry-run", action="store_true", help="say what would be done, and do nothing")
     add("-p", "--pidfile", metavar="FILE", help="the pid file; in the foreground there is none without this")
+    add("--state", metavar="FILE", help=f"where limits are kept over a restart, or none ({DEFAULT_STATE})")
     add("-t", "--test", action="store_true", help="check the configuration, silently if all is well")
     add("--strict", action="store_true", help="with check or -t: exit with 1 if there are warnings")
     add("--cmdline", metavar="REGEX", help="with match: look for this, whatever the configuration says")
@@ -123,8 +126,9 @@ def _refuse_misplaced(given: argparse.Namespace, command: str) -> None:
 
 
 def _refuse_contradictions(given: argparse.Namespace) -> None:
-    if "" in (given.config, given.pidfile):
-        raise UsageError(f"{'-p' if given.config else '-c'} needs the name of a file; write one behind it")
+    for option, path in (("-c", given.config), ("-p", given.pidfile), ("--state", given.state)):
+        if path == "":
+            raise UsageError(f"{option} needs the name of a file; write one behind it")
     if given.daemon and (given.foreground or given.test):
         other = "-f" if given.foreground else "-t"
         raise UsageError(f"-d and {other} contradict each other; write one of them")
@@ -158,21 +162,31 @@ def _match(given: argparse.Namespace, words: Sequence[str]) -> int:
 def _run(given: argparse.Namespace, _: Sequence[str]) -> int:
     # First what is wrong with the arguments: finding out costs nothing.
     pidfile = given.pidfile or (_default_pidfile() if given.daemon else None)
-    config, pidfile = _absolute(given.config), pidfile and _absolute(pidfile)
+    config, pidfile, state = _absolute(given.config), pidfile and _absolute(pidfile), _state(given.state)
 
     from fallfromgrace.commands import run
 
-    options = run.Options(config, pidfile, given.daemon, given.dry_run, given.verbose)
+    options = run.Options(config, pidfile, state, given.daemon, given.dry_run, given.verbose)
     return run.run(options)
 
 
 def _default_pidfile() -> str:
-    if os.geteuid() == 0:
-        return f"/run/{PROGRAM}.pid"
-    directory = os.environ.get("XDG_RUNTIME_DIR")
+    directory = _runtime_directory()
     if not directory:
         raise UsageError("there is no XDG_RUNTIME_DIR for the pid file; write -p FILE with -d")
     return os.path.join(directory, f"{PROGRAM}.pid")
+
+
+def _state(asked: str | None) -> str:
+    if asked:
+        return asked if asked == NO_STATE else _absolute(asked)
+    directory = _runtime_directory()
+    return os.path.join(directory, PROGRAM, "status.json") if directory else ""
+
+
+def _runtime_directory() -> str:
+    """Where what runs has its files; empty for a user without one."""
+    return "/run" if os.geteuid() == 0 else os.environ.get("XDG_RUNTIME_DIR", "")
 
 
 def _absolute(path: str) -> str:

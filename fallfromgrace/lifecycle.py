@@ -14,7 +14,10 @@ from typing import NamedTuple
 from fallfromgrace.expression import Trigger
 from fallfromgrace.records import dataclass, field, replace
 from fallfromgrace.rules import TERMINATING, Action, Item, Rule, Signal
-from fallfromgrace.table import ProcessId
+from fallfromgrace.table import ProcessId, ProcessTable
+
+# All that a rule does and when; see Rule.
+Ladder = tuple[object, ...]
 
 # Whom an action that was begun is still owed to. None stands for an action that is for no process.
 Targets = frozenset[ProcessId | None]
@@ -101,6 +104,12 @@ def _inactive(instance: Instance, now: float) -> Instance:
     return replace(instance, phase=Phase.INACTIVE)
 
 
+def forgetting(instance: Instance, table: ProcessTable) -> Instance:
+    """The instance without those who have ended since they were told to: a rule may fire for weeks."""
+    ended = {each for each in instance.told_to_end if each not in table}
+    return replace(instance, told_to_end=instance.told_to_end - ended) if ended else instance
+
+
 def climb(instance: Instance, rule: Rule, now: float) -> Instance:
     """The instance on the highest rung that it has reached by now, one at a time."""
     if not instance.firing or not instance.known or instance.rung + 1 >= len(rule.rungs):
@@ -161,9 +170,9 @@ def ends(item: Item) -> bool:
     return isinstance(item.action, Signal) and item.action.word in TERMINATING
 
 
-def carried(instance: Instance, before: Rule, after: Rule, now: float) -> Instance:
+def carried(instance: Instance, before: Ladder, after: Rule, now: float) -> Instance:
     """The instance under a new configuration of its rule; with other actions it begins on the first rung again."""
-    if before.ladder == after.ladder:
+    if before == after.ladder:
         return instance
     keys = {item.own for item in after.items}
     owed = {key: left for key, left in instance.owed.items() if key in keys}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 from fallfromgrace import lifecycle
-from fallfromgrace.docket import InstanceKey
-from fallfromgrace.lifecycle import Instance, RunningClock
+from fallfromgrace.docket import InstanceKey, RuleKey
+from fallfromgrace.lifecycle import Instance, Ladder, RunningClock
 from fallfromgrace.looks import Look
 from fallfromgrace.rules import Exec, Item, Log, Notify
 from fallfromgrace.table import Descent, ProcessId, ProcessTable
@@ -15,20 +17,34 @@ from fallfromgrace.verdict import Outcome, Result, Verdict
 # An action's limit across reloads: monitor, action, and the process or the owner where there is a limit for each.
 LimitKey = tuple[str, str, ProcessId | int | None]
 
+# When what failed is tried again: the rule's life, the action's key, and whom it is for.
+RetryKey = tuple[InstanceKey, str, ProcessId | None]
+
 # A process's running clock; what is only observed has its own, for nobody was stopped.
 ClockKey = tuple[ProcessId, bool]
 
 NEW = Instance()
 
 
+class Ways(NamedTuple):
+    """How what is remembered was done: what each rule does and when, and which monitors only observe."""
+
+    ladders: Mapping[RuleKey, Ladder] = MappingProxyType({})
+    observing: frozenset[str] = frozenset()
+
+
+_NO_WAYS = Ways()
+
+
 class Memory:
     """Everything that an engine remembers of rules, but for numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, ways: Ways = _NO_WAYS) -> None:
+        self.ways = ways
         self.instances: dict[InstanceKey, Instance] = {}
         self.limits: dict[LimitKey, float] = {}
         self.clocks: dict[ClockKey, RunningClock] = {}
-        self.retries: dict[tuple[InstanceKey, str, ProcessId | None], float] = {}
+        self.retries: dict[RetryKey, float] = {}
 
     def instance(self, key: InstanceKey) -> Instance:
         """The life of a rule for somebody."""
@@ -41,7 +57,9 @@ class Memory:
 
     def forget(self, table: ProcessTable, kept: Collection[InstanceKey]) -> None:
         """Drop what belongs to processes that have ended, or are no longer covered."""
-        self.instances = {key: instance for key, instance in self.instances.items() if key in kept}
+        self.instances = {
+            key: lifecycle.forgetting(each, table) for key, each in self.instances.items() if key in kept
+        }
         self.limits = {key: at for key, at in self.limits.items() if _remains(key[2], table)}
         self.retries = {key: at for key, at in self.retries.items() if _remains(key[2], table)}
         self.clocks = {key: clock for key, clock in self.clocks.items() if key[0] in table}

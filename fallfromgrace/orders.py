@@ -8,17 +8,21 @@ from typing import NamedTuple
 from fallfromgrace.exits import UsageError
 
 FLAG = "--resident"
+# In place of a file; a path would be absolute.
+NO_STATE = "none"
 NOT_BY_HAND = f"{FLAG} is what the program tells itself; leave it out"
 
 
 class Orders(NamedTuple):
-    """What it is to do: absolute paths, the child that is reading the configuration, and who waits; see Readiness.
+    """What it is to do: absolute paths, empty where there is none; the child that is reading the configuration; and
+    who waits, see Readiness.
 
     Nobody waits in the foreground, where there is a terminal, or whatever is in its place, to tell.
     """
 
     config: str
     pidfile: str
+    state: str
     reader: int
     pipe: int
     waiting: int
@@ -40,8 +44,8 @@ def parse(words: Sequence[str]) -> Orders:
     given = [word.partition("=") for word in words]
     if tuple(name for name, _, _ in given) != Orders._fields:
         raise UsageError(NOT_BY_HAND)
-    config, pidfile, *numbers = (value for _, _, value in given)
+    config, pidfile, state, *numbers = (value for _, _, value in given)
     try:
-        return Orders(config, pidfile, *map(int, numbers))
+        return Orders(config, pidfile, state, *map(int, numbers))
     except ValueError:
         raise UsageError(NOT_BY_HAND) from None

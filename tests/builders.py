@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from fallfromgrace.looks import Look
 from fallfromgrace.protection import Self
 from fallfromgrace.readings import FACETS, Facet, Want
 from fallfromgrace.rules import Config, Monitor, Selector, Settings, Step, User, make_rules
+from fallfromgrace.state import restored, snapshot
 from fallfromgrace.table import Descent, Image, Process, ProcessId, ProcessTable, Size
 from fallfromgrace.verdict import Cause, Kind, Outcome, Result, Verdict
 
@@ -27,6 +29,9 @@ class Lines(list[tuple[int, str]]):
 
     def write(self, priority: int, text: str) -> None:
         self.append((priority, text))
+
+    def catch_up(self, now: float) -> None:
+        """Nothing is ever lost."""
 
     def text(self) -> str:
         return "\n".join(text for _, text in self)
@@ -216,6 +221,12 @@ class Life:
             assert self.engine.next_look > now
             now = min(self.engine.next_look, float(int(now) + 1)) + late
         return done
+
+    def restart(self, now: float, *monitors: Monitor, last: float | None = None) -> Any:
+        """A daemon after this one, with the state that this one left when it last looked."""
+        written = json.loads(json.dumps(snapshot(self.engine.memory)))
+        self.engine = Engine(config(*monitors), self.myself)
+        return self.engine.inherit(restored(written, now), now if last is None else last, now)
 
     def reload(self, now: float, *monitors: Monitor) -> Any:
         previous, self.engine = self.engine, Engine(config(*monitors), self.myself)

@@ -13,6 +13,7 @@ from fallfromgrace.pidfile import AlreadyRunning
 
 HERE = Path(__file__).parent.parent
 ETC = Path("/etc/fall-from-grace.conf")
+STATE = "/run/fall-from-grace/status.json"
 
 
 @pytest.fixture
@@ -40,18 +41,21 @@ def as_user(monkeypatch):
 @pytest.mark.parametrize(
     ("line", "options"),
     [
-        ("", Options(str(ETC))),
-        ("run", Options(str(ETC))),
-        ("-f", Options(str(ETC))),
-        ("-c /x.conf", Options("/x.conf")),
-        ("--config=/x.conf run", Options("/x.conf")),
-        ("run -c /x.conf", Options("/x.conf")),
-        ("-v run -n", Options(str(ETC), dry_run=True, verbose=True)),
-        ("-nv -p /run/x.pid", Options(str(ETC), "/run/x.pid", dry_run=True, verbose=True)),
-        ("-d -p /run/x.pid", Options(str(ETC), "/run/x.pid", detach=True)),
-        ("run --daemon --pidfile /run/x.pid", Options(str(ETC), "/run/x.pid", detach=True)),
+        ("", Options(str(ETC), state=STATE)),
+        ("run", Options(str(ETC), state=STATE)),
+        ("-f", Options(str(ETC), state=STATE)),
+        ("-c /x.conf", Options("/x.conf", state=STATE)),
+        ("--config=/x.conf run", Options("/x.conf", state=STATE)),
+        ("run -c /x.conf", Options("/x.conf", state=STATE)),
+        ("-v run -n", Options(str(ETC), state=STATE, dry_run=True, verbose=True)),
+        ("-nv -p /run/x.pid", Options(str(ETC), "/run/x.pid", STATE, dry_run=True, verbose=True)),
+        ("-d -p /run/x.pid", Options(str(ETC), "/run/x.pid", STATE, detach=True)),
+        ("run --daemon --pidfile /run/x.pid", Options(str(ETC), "/run/x.pid", STATE, detach=True)),
+        ("--state /x.json run", Options(str(ETC), state="/x.json")),
+        ("run --state=none", Options(str(ETC), state="none")),
     ],
 )
+@pytest.mark.usefixtures("as_root")
 def test_running_is_asked_for_with_options_before_and_after_the_command(line, options, asked):
     assert cli.main(line.split()) == 0
     assert asked == [options]
@@ -85,8 +89,8 @@ def test_warnings_count_when_strict(line, quiet, asked):
 
 def test_relative_paths_are_those_of_where_we_were_started(asked, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    cli.main(["-c", "x.conf", "-p", "sub/x.pid"])
-    assert asked == [Options(str(tmp_path / "x.conf"), str(tmp_path / "sub/x.pid"))]
+    cli.main(["-c", "x.conf", "-p", "sub/x.pid", "--state", "./none"])
+    assert asked == [Options(str(tmp_path / "x.conf"), str(tmp_path / "sub/x.pid"), str(tmp_path / "none"))]
 
 
 def test_a_directory_that_is_gone_is_told(asked, tmp_path, monkeypatch, capsys):
@@ -108,6 +112,16 @@ def test_a_users_daemon_has_its_pid_file_in_the_users_runtime_directory(asked, m
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
     cli.main(["-d"])
     assert asked[0].pidfile == "/run/user/1000/fall-from-grace.pid"
+
+
+@pytest.mark.usefixtures("as_user")
+@pytest.mark.parametrize(
+    ("runtime", "state"), [("/run/user/1000", "/run/user/1000/fall-from-grace/status.json"), ("", "")]
+)
+def test_a_users_state_is_in_the_users_runtime_directory_or_nowhere(runtime, state, asked, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+    cli.main([])
+    assert asked[0].state == state
 
 
 @pytest.mark.usefixtures("as_user")
@@ -139,6 +153,7 @@ def test_a_user_without_a_runtime_directory_is_asked_for_a_pid_file(asked, monke
         ("run --strict", "--strict is for 'check'; write it there, or leave it out"),
         ("run -p= -d", "-p needs the name of a file"),
         ("-c= -t", "-c needs the name of a file"),
+        ("--state=", "--state needs the name of a file"),
     ],
 )
 def test_a_wrong_command_line_exits_64_and_says_what_to_write(line, message, asked, capsys):

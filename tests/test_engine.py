@@ -2,9 +2,9 @@
 
 import pytest
 
-from fallfromgrace.table import ProcessId
+from fallfromgrace.table import ProcessId, Size
 from fallfromgrace.verdict import Kind, Result
-from tests.builders import MIB, OUR_PID, Life, monitor, process
+from tests.builders import MIB, OUR_PID, Life, monitor, process, table
 
 HOG = process(100)
 STOPPED = process(100, state="T")
@@ -271,6 +271,13 @@ def test_a_reload_drops_the_limits_of_actions_that_are_gone():
     assert life.engine._memory.limits == {}
 
 
+def test_what_was_not_delivered_is_not_tried_at_once_because_of_a_reload():
+    life = Life(monitor({"rmem > 500m": "term @ 1h"}))
+    life.look(0, (HOG, 700), result=Result.FAILED)
+    life.reload(5, monitor({"rmem > 500m": "term @ 1h"}))
+    assert played(life, [(5, (HOG, 700)), (10, (HOG, 700))]) == [[], [(100, "term @ 1h")]]
+
+
 def test_a_reload_counts_only_timers_that_have_not_run_out():
     life = Life(monitor({"rmem > 500m": ["exec @ 1m x", "stop @ 1m"]}))
     life.look(0, (HOG, 700))
@@ -311,7 +318,142 @@ def test_nothing_is_remembered_of_processes_that_ended():
     assert len(engine._history) == 0
 
 
+# --- restart ---
+
+
+STOPS = monitor({"rmem > 500m": ["exec @ 1h x", "stop @ 10m"]})
+
+
+def test_limits_survive_a_restart():
+    life = Life(STOPS)
+    life.look(0, (HOG, 700))
+    assert life.restart(100, STOPS) == (2, ())
+    story = [(100, (HOG, 700)), (600, (HOG, 700)), (3600, (HOG, 700))]
+    assert played(life, story) == [[], [(100, "stop @ 10m")], [(100, "exec @ 1h x"), (100, "stop @ 10m")]]
+
+
+def test_who_was_stopped_has_the_time_from_when_it_is_seen_running_also_by_a_daemon_after_that():
+    life = Life(STOPS)
+    story = [(0, (HOG, 700)), (10, (STOPPED, 700))]
+    played(life, story)
+    life.restart(5000, STOPS, last=10)
+    assert life.engine.ever_stopped() == (HOG.id,)
+    story = [(5000, (STOPPED, 700)), (5010, (HOG, 700)), (5600, (HOG, 700)), (5610, (HOG, 700))]
+    assert played(life, story) == [[(100, "exec @ 1h x")], [], [], [(100, "stop @ 10m")]]
+
+
+def test_a_rule_that_fires_goes_on_over_a_restart_repeats_nothing_and_climbs():
+    ladder = monitor({"rmem > 500m": ["term", "after 30s kill"]})
+    life = Life(ladder)
+    assert life.look(0, (HOG, 700)) == [(100, "term")]
+    life.restart(20, ladder)
+    assert played(life, [(20, (HOG, 700)), (30, (HOG, 700))]) == [[], [(100, "kill")]]
+
+
+def test_what_was_not_delivered_is_tried_again_after_an_interval_also_by_a_daemon_after_that():
+    life = Life(monitor({"rmem > 500m": "term @ 1h"}))
+    life.look(0, (HOG, 700), result=Result.FAILED)
+    life.restart(5, monitor({"rmem > 500m": "term @ 1h"}))
+    assert played(life, [(5, (HOG, 700)), (10, (HOG, 700))]) == [[], [(100, "term @ 1h")]]
+
+
+@pytest.mark.parametrize(("down", "acted"), [(20, [(100, "term")]), (21, [])])
+def test_what_has_to_hold_for_some_time_begins_anew_if_nobody_looked_for_two_intervals(down, acted):
+    lasting = monitor({"rmem > 500m for 1m": "term"})
+    life = Life(lasting)
+    life.look(0, (HOG, 700))
+    life.look(50, (HOG, 700))
+    life.restart(50 + down, lasting, last=50)
+    assert life.look(50 + down, (HOG, 700)) == acted
+    assert life.look(110 + down, (HOG, 700)) == ([] if acted else [(100, "term")])
+
+
+def test_what_has_to_hold_until_a_rule_ends_begins_anew_too():
+    until = monitor({"rmem > 500m until rmem < 100m for 1m": ["term", "recovered log x"]})
+    life = Life(until)
+    story = [(0, (HOG, 700)), (10, (HOG, 50))]
+    assert played(life, story) == [[(100, "term")], []]
+    life.restart(100, until, last=10)
+    assert played(life, [(100, (HOG, 50)), (150, (HOG, 50)), (160, (HOG, 50))]) == [[], [], [(100, "log x")]]
+
+
+def test_a_restart_with_another_configuration_is_as_a_reload():
+    life = Life(monitor({"rmem > 500m": ["stop @ 10m", "exec @ 1h x"]}))
+    life.look(0, (HOG, 700))
+    assert life.restart(10, monitor({"rmem > 500m": "term"})) == (0, (HOG.id,))
+    assert life.look(10, (STOPPED, 700)) == [(100, "term")]
+
+
+def test_a_restart_drops_what_a_monitor_only_observed_if_it_acts_now():
+    rules = {"rmem > 500m": ["term", "exec @ 1h x"]}
+    life = Life(monitor(rules, observe=True))
+    life.look(0, (HOG, 700), result=Result.DRY_RUN)
+    assert life.restart(10, monitor(rules)) == (0, ())
+    assert life.look(10, (HOG, 700)) == [(100, "exec @ 1h x"), (100, "term")]
+
+
+def test_who_has_ended_meanwhile_is_forgotten_at_the_first_look():
+    life = Life(STOPS)
+    life.look(0, (HOG, 700))
+    life.restart(10, STOPS)
+    life.look(10, (process(100, start=777), 1))
+    kept = life.engine.memory
+    assert (kept.instances, kept.clocks, kept.limits) == ({}, {}, {("m", "exec @ 1h x", None): 0})
+
+
 def test_a_verdict_says_value_and_limit_for_people():
     life = Life(monitor({"rmem > 900m": "term"}))
     [found] = life.sweep(0, [(HOG, {"rmem": 912 * MIB})])
     assert (found.cause.value, found.cause.limit, found.target) == ("912m", "900m", (HOG, HOG, 0))
+
+
+def test_a_sweep_that_is_cut_short_is_none_at_all(monkeypatch):
+    """Else the rule would fire by now, without anybody having acted."""
+    life = Life(monitor({"rmem > 500m": ["exec x", "log y"]}))
+    life.look(0, (HOG, 400))
+    with monkeypatch.context() as short:
+        short.setattr("fallfromgrace.engine.arbitrate", _out_of_memory)
+        with pytest.raises(MemoryError):
+            life.look(10, (HOG, 600))
+    assert not life.engine.memory.instances
+    assert life.look(20, (HOG, 600)) == [(100, "exec x"), (100, "log y")]
+
+
+def _out_of_memory(*_):
+    raise MemoryError
+
+
+@pytest.mark.parametrize("part", ["see", "watch", "arm"])
+def test_in_doubt_everybody_is_judged_anew_and_no_limit_is_forgotten(part, monkeypatch):
+    """Whatever was cut short: nobody is lost, whom nothing would remind us of."""
+    life = Life(monitor({"rmem > 500m": "exec @ 1h x", "rmem > 400m": "term"}))
+    crowd = [(HOG, 600), (process(200), 300)]
+    life.look(0, *crowd)
+    with monkeypatch.context() as short:
+        short.setattr("fallfromgrace.agenda.Agenda.judged", _out_of_memory)
+        short.setattr("fallfromgrace.agenda.Agenda.keep", _out_of_memory)
+        short.setattr("fallfromgrace.agenda.next_of", _out_of_memory)
+        with pytest.raises(MemoryError):
+            _cut_short(life.engine, part, crowd)
+    life.engine.doubt()
+    known = table(*(each for each, _ in crowd))
+    life.engine.see(known, 20)
+    assert {subject.identity for subject in life.engine.due(20)} == {ProcessId(100, 100), ProcessId(200, 200)}
+    assert life.look(20, (HOG, 600), (process(200), 450)) == [(200, "term")]
+
+
+def _cut_short(engine, part, crowd):
+    if part == "see":
+        engine.see(table(*(each for each, _ in crowd), process(300)), 10)
+    elif part == "watch":
+        engine.watch({each.id: Size(mib * MIB, 0) for each, mib in crowd}, 10)
+    else:
+        engine.arm(engine.look(table(*(each for each, _ in crowd)), (), 10), ())
+
+
+def test_who_was_told_to_end_and_has_is_forgotten_though_the_rule_fires_for_weeks():
+    life = Life(monitor({"count > 1": "kill group @ 1h"}))
+    for now in range(0, 500, 10):
+        life.look(now, (process(now + 100), 1), (process(now + 101), 1))
+    [instance] = life.engine._memory.instances.values()
+    assert {each.pid for each in instance.told_to_end} == {590, 591}

@@ -243,7 +243,7 @@ def test_an_instance_knows_when_it_changes_by_itself(instance, times):
 
 
 def test_with_the_same_actions_an_instance_keeps_its_rung_and_with_others_only_what_it_has_done():
-    before = rule("rmem > 1", "term", "after 10s kill")
+    before = rule("rmem > 1", "term", "after 10s kill").ladder
     owed, told = owing(term=[], kill=[]), frozenset({HOG})
     instance = Instance(Phase.FIRING, rung=1, reached=10, acted=True, owed=owed, told_to_end=told)
     assert lifecycle.carried(instance, before, rule("rmem > 1", "TERM", "after 10s KILL"), 20) == instance

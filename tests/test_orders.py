@@ -4,12 +4,16 @@ from fallfromgrace import orders
 from fallfromgrace.exits import UsageError
 from fallfromgrace.orders import Orders
 
-SOME = Orders("/etc/x.conf", "/run/x.pid", reader=12, pipe=3, waiting=4, dry_run=0, verbose=1)
+SOME = Orders("/etc/x.conf", "/run/x.pid", "/run/x/x.json", reader=12, pipe=3, waiting=4, dry_run=0, verbose=1)
 
 
 @pytest.mark.parametrize(
     "given",
-    [SOME, SOME._replace(pidfile="", waiting=-1), SOME._replace(config="/a b/\udcff=\n.conf", dry_run=1, verbose=0)],
+    [
+        SOME,
+        SOME._replace(pidfile="", state="none", waiting=-1),
+        SOME._replace(config="/a b/\udcff=\n.conf", dry_run=1, verbose=0),
+    ],
 )
 def test_what_is_said_is_what_is_heard(given):
     flag, *words = given.words()
@@ -18,7 +22,7 @@ def test_what_is_said_is_what_is_heard(given):
 
 
 def test_the_words_can_be_read_by_people():
-    assert " ".join(SOME.words()).startswith("--resident config=/etc/x.conf pidfile=/run/x.pid ")
+    assert " ".join(SOME.words()).startswith("--resident config=/etc/x.conf pidfile=/run/x.pid state=/run/x/x.json ")
 
 
 @pytest.mark.parametrize("words", [[], ["-d"], SOME.words(), SOME.words()[2:], [*SOME.words()[1:], "more=1"]])

@@ -39,7 +39,7 @@ class Place:
         self.config.write_text(f"interval: 1s\nhog:\n  cmdline: {marker()}\n  actions:\n    rmem > 1t: term\n")
 
     def arguments(self, *more):
-        return [*PROGRAM, "-c", "x.conf", "-p", "x.pid", *more]
+        return [*PROGRAM, "-c", "x.conf", "-p", "x.pid", "--state", "x.state", *more]
 
     def run(self, *more, **options):
         return subprocess.run(
@@ -174,7 +174,8 @@ def test_a_signal_that_comes_as_soon_as_the_pid_is_known_is_not_the_end(place):
 
 @pytest.mark.parametrize("mode", ["-d", "-f"])
 def test_what_stays_has_the_options_of_python_and_nothing_that_reading_took(mode, place):
-    command = [PROGRAM[0], "-I", "-X", "utf8", PROGRAM[1], "-c", str(place.config), "-p", str(place.pidfile), mode]
+    command = [PROGRAM[0], "-I", "-X", "utf8", PROGRAM[1], "-c", str(place.config), "-p", str(place.pidfile)]
+    command += ["--state", "none", mode]
     with Started(command, stderr=subprocess.PIPE, text=True) as started:
         until(lambda: place.pidfile.exists() and place.pidfile.read_text(), "the pid is known")
         stays = Path(f"/proc/{place.pid}")
@@ -187,12 +188,18 @@ def test_what_stays_has_the_options_of_python_and_nothing_that_reading_took(mode
     assert started.returncode == 0
 
 
+def held_by(pid):
+    return {os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()}
+
+
 def test_a_descriptor_of_its_starter_goes_no_further(place, tmp_path):
     with open(tmp_path / "stray", "w") as stray:
         assert place.run("-d", pass_fds=[stray.fileno()]).returncode == 0
-    held = {os.readlink(each) for each in Path(f"/proc/{place.pid}/fd").iterdir()}
+    held = held_by(place.pid)
     assert str(tmp_path / "stray") not in held
-    assert not [name for name in held if name.startswith("pipe:")]
+    helpers = Path(f"/proc/{place.pid}/task/{place.pid}/children").read_text().split()
+    theirs = set().union(*map(held_by, helpers))
+    assert not [name for name in held if name.startswith("pipe:") and name not in theirs]
     assert str(place.pidfile) in held
 
 
@@ -238,12 +245,12 @@ def test_options_become_orders_to_the_same_program(executed, monkeypatch):
     monkeypatch.setattr(sys, "argv", [PROGRAM[1], "-n", "-v"])
     monkeypatch.setattr(sys, "orig_argv", ["python3", "-I", *sys.argv])
     with pytest.raises(Executed):
-        run.run(Options("/x.conf", "/x.pid", dry_run=True, verbose=True))
+        run.run(Options("/x.conf", "/x.pid", "/x.state", dry_run=True, verbose=True))
     program, words = executed[0]
     assert (program, words[:4]) == (sys.executable, [sys.executable, "-I", PROGRAM[1], "--resident"])
-    assert words[4:7] == ["config=/x.conf", "pidfile=/x.pid", "reader=4121"]
-    assert words[8:] == ["waiting=-1", "dry_run=1", "verbose=1"]
-    pipe = int(words[7].removeprefix("pipe="))
+    assert words[4:8] == ["config=/x.conf", "pidfile=/x.pid", "state=/x.state", "reader=4121"]
+    assert words[9:] == ["waiting=-1", "dry_run=1", "verbose=1"]
+    pipe = int(words[8].removeprefix("pipe="))
     assert os.get_inheritable(pipe)
     os.close(pipe)
 

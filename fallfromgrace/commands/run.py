@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from fallfromgrace import daemonize, exits, reading
 from fallfromgrace.exits import Failure
-from fallfromgrace.orders import Orders
+from fallfromgrace.orders import NO_STATE, Orders
 from fallfromgrace.records import dataclass
 
 SYSLOG = "/dev/log"
@@ -17,10 +17,14 @@ SYSLOG = "/dev/log"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line asks for; paths are absolute, and a daemon has a pid file."""
+    """What the command line asks for; paths are absolute, and a daemon has a pid file.
+
+    `state` is empty where nothing says where to keep it, NO_STATE where it is not to be kept.
+    """
 
     config: str
     pidfile: str | None = None
+    state: str = NO_STATE
     detach: bool = False
     dry_run: bool = False
     verbose: bool = False
@@ -54,6 +58,7 @@ def _become_resident(program: list[str], options: Options, waiting: int) -> NoRe
     orders = Orders(
         config=reader.path,
         pidfile=options.pidfile or "",
+        state=options.state,
         reader=reader.pid,
         pipe=reader.pipe,
         waiting=waiting,

@@ -14,6 +14,8 @@ import pytest
 from tests.victims import marker, until
 
 PROGRAM = Path(__file__).parents[2] / "bin" / "fall-from-grace"
+# The machine may have a daemon of its own, whose state is nobody else's business.
+NO_STATE = ("--state", "none")
 
 
 def pytest_collection_modifyitems(items):
@@ -26,7 +28,8 @@ class Running:
     """The program in the foreground; `lines` is what it has logged so far."""
 
     def __init__(self, *arguments: object, pass_fds: Sequence[int] = (), within: Sequence[str] = ()) -> None:
-        command = [*within, sys.executable, str(PROGRAM), *map(str, arguments)]
+        state = () if "--state" in arguments else NO_STATE
+        command = [*within, sys.executable, str(PROGRAM), *state, *map(str, arguments)]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", pass_fds=pass_fds)
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -9,13 +9,17 @@ import time
 
 import pytest
 
-from tests.live.conftest import PROGRAM
+from tests.live.conftest import NO_STATE, PROGRAM
 from tests.victims import until, victim
 
 
 def run(*arguments, **keywords):
     return subprocess.run(
-        [sys.executable, str(PROGRAM), *map(str, arguments)], capture_output=True, text=True, timeout=30, **keywords
+        [sys.executable, str(PROGRAM), *NO_STATE, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        **keywords,
     )
 
 
@@ -126,7 +130,7 @@ def daemon(tmp_path):
     pidfile = tmp_path / "test.pid"
 
     def start(*arguments, prefix=()):
-        command = [*prefix, sys.executable, str(PROGRAM), "-d", "-p", str(pidfile), *map(str, arguments)]
+        command = [*prefix, sys.executable, str(PROGRAM), *NO_STATE, "-d", "-p", str(pidfile), *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=30)
 
     start.pidfile = pidfile
@@ -208,7 +212,7 @@ def test_a_real_syslogd_gets_the_lines(configured, mark, tmp_path):
         text = messages.read_text(errors="replace") if messages.exists() else ""
         return [line for line in text.splitlines() if all(word in line for word in words)]
 
-    program = f"{sys.executable} {PROGRAM} -d -p {pidfile} -c {path}; read wait"
+    program = f"{sys.executable} {PROGRAM} --state none -d -p {pidfile} -c {path}; read wait"
     inside = ["unshare", "--mount", "sh", "-c", NAMESPACE, "sh", str(tmp_path), "sh", "-c", program]
     with victim(mark, mib=64) as hog:
         ran = subprocess.Popen(inside, stdin=subprocess.PIPE)
