@@ -9,7 +9,9 @@ from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 from fallfromgrace.adjusting import adjust
+from fallfromgrace.dispositions import loss
 from fallfromgrace.expression import Sample, value_and_limit
+from fallfromgrace.kinship import Kin
 from fallfromgrace.logs import Log, fields
 from fallfromgrace.notify import Message, Notifier
 from fallfromgrace.readings import Again
@@ -39,12 +41,18 @@ class Ready(NamedTuple):
 
 
 class Performer:
-    """Carries verdicts out, or with `dry_run` only says what it would do."""
+    """Carries verdicts out, or with `dry_run` only says what it would do.
 
-    def __init__(self, source: Source, *, dry_run: bool, log: Log) -> None:
+    `oom_score` is what commands get. `myself` is the process that with all below it is never acted upon: us.
+    """
+
+    def __init__(
+        self, source: Source, *, dry_run: bool, log: Log, oom_score: int = 0, myself: int | None = None
+    ) -> None:
         self._source = source
+        self._own = Kin(os.getpid() if myself is None else myself)
         self.dry_run = dry_run
-        self.spawner = Spawner(log)
+        self.spawner = Spawner(log, oom_score)
         self.notifier = Notifier(self.spawner, log)
 
     def prepare(self, verdict: Verdict, held: ExitStack) -> Ready | Outcome:
@@ -67,9 +75,14 @@ class Performer:
     ) -> Ready | Outcome:
         now = self._reread(verdict, target, process, sample)
         fresh = _refreshed(verdict, target, now)
-        if reason := refutation(verdict, now):
+        if reason := refutation(verdict, now) or self._ownership(verdict, process):
             return Outcome(fresh, Result.REFUTED, reason)
         return self._ready(Ready(fresh, now.sample, pin))
+
+    def _ownership(self, verdict: Verdict, process: Process) -> str:
+        """Why nothing is done to what is ours: a command may have started it in a session of its own."""
+        ours = process.pgid in self.spawner.groups or process in self._own
+        return "this is a command of fall-from-grace" if ours and not verdict.only_tells else ""
 
     def _ready(self, ready: Ready) -> Ready | Outcome:
         if self.dry_run or ready.verdict.monitor.observe:
@@ -112,7 +125,7 @@ class Performer:
         if isinstance(item.action, (Signal, Adjust)):
             assert verdict.process
             assert ready.pin
-            return Outcome(verdict, _apply(item.action, verdict.process, ready.pin))
+            return Outcome(verdict, *_apply(item.action, verdict.process, ready.pin))
         text = _text(ready)
         told = self._tell(verdict, text, now) if isinstance(item.action, Notify) else Result.TOLD
         return Outcome(verdict, told, text=text)
@@ -155,14 +168,17 @@ def _failure(verdict: Verdict, error: OSError | QueueFull) -> Outcome:
     return Outcome(verdict, Result.DENIED if isinstance(error, PermissionError) else Result.FAILED, detail)
 
 
-def _apply(action: Signal | Adjust, process: Process, pin: Pin) -> Result:
+def _apply(action: Signal | Adjust, process: Process, pin: Pin) -> tuple[Result, str]:
+    """What came of it, and why it may nevertheless be in vain."""
     if isinstance(action, Adjust):
         adjust(action.word, process.id.pid, action.value, pin)
-        return Result.SET
-    pin.send(signal.Signals[f"SIG{action.word.upper()}"])
+        return Result.SET, ""
+    number = signal.Signals[f"SIG{action.word.upper()}"]
+    lost = loss(process.id.pid, number)  # before: if the signal can be sent, what was read by number is about it
+    pin.send(number)
     if action.word in TERMINATING - {"kill"} and process.stopped:
         pin.send(signal.SIGCONT)  # a stopped process gets no TERM before it runs again
-    return Result.SENT
+    return Result.SENT, f"{lost}; write kill" if lost and action.word in TERMINATING else lost
 
 
 def _label(verdict: Verdict, **what: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 
 from fallfromgrace.signalling import Pin
 
@@ -17,15 +18,37 @@ def adjust(word: str, pid: int, value: int, pin: Pin) -> None:
 
 
 def _renice(pid: int, value: int, pin: Pin) -> None:
-    """Linux has a niceness for each thread. There is no descriptor for it: a thread whose number is used again between
-    the two calls would be missed, and another one made nicer."""
-    for thread in os.listdir(f"/proc/{pid}/task"):
+    """Linux has a niceness for each thread, and sets it by number only."""
+    threads = os.open(f"/proc/{pid}/task", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        pin.check()  # so this directory, which is a process's for good, is that of the one that is held
+        for thread in os.listdir(threads):
+            _renice_thread(thread, value, threads)
         pin.check()
-        try:
-            os.setpriority(os.PRIO_PROCESS, int(thread), value)
-        except ProcessLookupError:  # a thread that has just ended
-            continue
-    pin.check()
+    finally:
+        os.close(threads)
+
+
+def _renice_thread(thread: str, value: int, threads: int) -> None:
+    """A thread may end, and its number be given again, between two system calls: that cannot be kept from happening,
+    but it is noticed."""
+    if not _has(threads, thread):
+        return
+    with suppress(ProcessLookupError):
+        os.setpriority(os.PRIO_PROCESS, int(thread), value)
+        if not _has(threads, thread) and os.getpriority(os.PRIO_PROCESS, int(thread)) == value:
+            raise OSError(
+                errno.EAGAIN, f"its thread {thread} ended meanwhile: another process with this number may have got it"
+            )
+
+
+def _has(threads: int, thread: str) -> bool:
+    """Whether a number is that of a thread of the process whose directory this is."""
+    try:
+        os.stat(thread, dir_fd=threads)
+    except OSError:
+        return False
+    return True
 
 
 def _set_oom_score(pid: int, value: int, pin: Pin) -> None:

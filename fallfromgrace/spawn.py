@@ -103,11 +103,13 @@ class _Pipe:
 class Spawner:
     """At most `MOST_RUNNING` commands at a time; the others wait, the longest waiting first.
 
-    Nothing here blocks. Call `tend` on SIGCHLD, on SIGIO (a pipe has something to read) and at `next_wake`.
+    `oom_score` is what commands get at least, should ours be lower. Nothing here blocks. Call `tend` on SIGCHLD, on
+    SIGIO (a pipe has something to read) and at `next_wake`.
     """
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, oom_score: int = 0) -> None:
         self._log = log
+        self._oom_score = max(0, oom_score)
         self._running: list[_Running] = []
         self._pipes: list[_Pipe] = []
         self._queue: list[Command] = []
@@ -160,7 +162,7 @@ class Spawner:
         reading, writing = os.pipe()
         try:
             _raise_sigio_for(reading)
-            pid = _posix_spawn(command, writing)
+            pid = _posix_spawn(command, writing, self._oom_score)
         except BaseException:
             os.close(reading)
             raise
@@ -286,22 +288,24 @@ def _raise_sigio_for(descriptor: int) -> None:
 
 
 # The kernel's out-of-memory killer is told to spare us, which children inherit; what we run is nobody special.
-_NOBODY_SPECIAL = ("/bin/sh", "-c", 'echo 0 > /proc/self/oom_score_adj; exec "$0" "$@"')
+_NOBODY_SPECIAL = 'echo "$0" > /proc/self/oom_score_adj; exec "$@"'
 
 
-def _words(command: Command) -> list[bytes]:
+def _words(command: Command, oom_score: int) -> list[bytes]:
     words = command.argv or ("/bin/sh", "-c", command.text)
-    return [_bytes(word) for word in (*_NOBODY_SPECIAL, *words)] if _spared() else [_bytes(word) for word in words]
+    if _our_oom_score() < oom_score:
+        words = ("/bin/sh", "-c", _NOBODY_SPECIAL, str(oom_score), *words)
+    return [_bytes(word) for word in words]
 
 
-def _spared() -> bool:
+def _our_oom_score() -> int:
     with open("/proc/self/oom_score_adj", "rb", buffering=0) as adjustment:
-        return int(adjustment.read()) < 0
+        return int(adjustment.read())
 
 
-def _posix_spawn(command: Command, output: int) -> int:
+def _posix_spawn(command: Command, output: int, oom_score: int) -> int:
     try:
-        words = _words(command)
+        words = _words(command, oom_score)
         return os.posix_spawn(
             words[0],
             words,

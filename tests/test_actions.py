@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import os
 import re
 import resource
@@ -56,8 +57,9 @@ class Edge(Performer):
             return self.carry_out(self.prepare(decided, held), now)
 
 
-def performer(source=None, *, dry_run=False):
-    return Edge(source or PsutilSource(), dry_run=dry_run, log=Lines())
+def performer(source=None, *, dry_run=False, myself=0):
+    """Whom tests start they may act upon, which a daemon may not: here nobody is its own."""
+    return Edge(source or PsutilSource(), dry_run=dry_run, log=Lines(), myself=myself)
 
 
 def about(hog, action="term", trigger="rmem > 1m", **other):
@@ -248,6 +250,55 @@ def test_the_log_is_told_what_was_read_last():
         decided = about(hog)
         outcome = performer(Reads(decided.process, {"rmem": 5 * MIB})).perform(decided)
         assert (outcome.verdict.cause.value, outcome.verdict.cause.limit) == ("5m", "1m")
+
+
+# --- what is ours ---
+
+
+@pytest.mark.parametrize("action", ["kill", "nice 9", "oom 9", "exec true"])
+@pytest.mark.parametrize("depth", [0, 2])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_descends_from_us_is_never_acted_upon(action, depth, dry_run):
+    with victim(marker(), mib=8, what=f"parent{depth}" if depth else "plain") as top:
+        whom = PsutilSource().reread((top.family or [top.pid])[0])[0]
+        decided = about(top, action, process=whom, cmdline=re.escape(whom.image.cmdline))
+        edge = performer(dry_run=dry_run, myself=os.getpid())
+        outcome = edge.perform(decided)
+        assert (outcome.result, outcome.detail) == (Result.REFUTED, "this is a command of fall-from-grace")
+        assert state(whom.id.pid) in "SR"
+        assert os.getpriority(os.PRIO_PROCESS, whom.id.pid) == 0
+        assert not edge.spawner.busy
+
+
+def test_what_descends_from_us_may_be_told_of():
+    with victim(marker()) as hog:
+        assert performer(myself=os.getpid()).perform(about(hog, "log x")).result is Result.TOLD
+
+
+def test_who_belongs_to_the_group_of_a_command_is_ours_though_its_parent_has_ended():
+    edge = performer(Family(process(100, pgid=4711)))
+    with pins() as sent, mock.patch.object(type(edge.spawner), "groups", frozenset({4711})):
+        assert edge.perform(verdict()).detail == "this is a command of fall-from-grace"
+    assert not sent
+
+
+# --- signals that are lost ---
+
+
+@pytest.mark.parametrize(
+    ("word", "detail"),
+    [("term", "it ignores TERM; write kill"), ("int", ""), ("usr1", ""), ("kill", "")],
+)
+def test_a_signal_that_is_ignored_is_sent_and_told_to_be_in_vain(word, detail):
+    with victim(marker(), what="deaf") as deaf:
+        outcome = performer().perform(about(deaf, word))
+        assert (outcome.result, outcome.detail) == (Result.SENT, detail)
+
+
+@pytest.mark.parametrize(("word", "detail"), [("usr1", "why"), ("hup", "why; write kill")])
+def test_kill_is_advised_only_where_a_process_is_to_end(word, detail):
+    with pins(), mock.patch.object(actions, "loss", return_value="why"):
+        assert performer(Family(HOG)).perform(verdict(word)).detail == detail
 
 
 # --- who is no longer there, and what the kernel refuses ---
@@ -520,6 +571,17 @@ def test_a_full_queue_is_a_failure_that_says_so(monkeypatch):
         monkeypatch.setattr(edge.spawner, "start", full)
         outcome = edge.perform(about(hog, "exec x"))
         assert (outcome.result, outcome.detail) == (Result.FAILED, "256 commands are waiting already")
+
+
+@pytest.mark.parametrize("error", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE])
+def test_a_command_that_cannot_be_started_now_uses_up_no_limit_and_can_be_tried_again(error):
+    edge = performer()
+    with mock.patch("os.posix_spawn", side_effect=OSError(error, os.strerror(error))):
+        outcome = edge.perform(about_all("exec @ 1h true"))
+    assert (outcome.result, outcome.detail, outcome.result.delivered) == (Result.FAILED, os.strerror(error), False)
+    assert not edge.spawner.busy
+    assert edge.perform(about_all("exec @ 1h true")).result is Result.STARTED
+    ran(edge)
 
 
 @pytest.mark.parametrize(

@@ -94,16 +94,29 @@ def test_whoever_has_the_pid_of_one_that_ended_is_left_as_they_are(word):
         assert (nice(stranger.pid), oom(stranger.pid)) == before
 
 
-def test_each_thread_is_touched_only_while_the_hold_lasts():
-    with threaded() as pid:
-        with pytest.raises(ProcessLookupError):
-            adjust("nice", pid, 9, Slipping(2))
-        assert sorted(nice(pid)) == [0, 0, 9, 9]
+def test_only_threads_of_the_process_are_touched_whatever_number_is_among_them(monkeypatch):
+    with victim(marker()) as hog, victim(marker()) as stranger, hold(hog.pid) as pin:
+        with monkeypatch.context() as patch:
+            patch.setattr(adjusting.os, "listdir", lambda _: [str(stranger.pid), str(hog.pid)])
+            adjust("nice", hog.pid, 5, pin)
+        assert (nice(hog.pid), nice(stranger.pid)) == ([5], [0])
 
 
 def test_a_hold_that_is_lost_at_the_end_is_told():
     with victim(marker()) as hog, pytest.raises(ProcessLookupError):
         adjust("nice", hog.pid, 9, Slipping(1))
+
+
+@pytest.mark.parametrize(("its", "told"), [(9, True), (0, False)])
+def test_that_somebody_else_may_have_been_made_nicer_is_told(monkeypatch, its, told):
+    """A thread ends between two system calls. Who has its number by then has this niceness, of us or by themselves."""
+    answers = iter([True, False])
+    monkeypatch.setattr(adjusting, "_has", lambda *_: next(answers))
+    monkeypatch.setattr(adjusting.os, "getpriority", lambda *_: its)
+    with victim(marker()) as hog, hold(hog.pid) as pin:
+        expected = pytest.raises(OSError, match=f"its thread {hog.pid} ended meanwhile: another process")
+        with expected if told else contextlib.nullcontext():
+            adjust("nice", hog.pid, 9, pin)
 
 
 @pytest.mark.parametrize("word", ["nice", "oom"])

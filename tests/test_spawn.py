@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import math
 import os
@@ -106,37 +107,67 @@ def test_a_command_finds_a_clean_place(spawner, log):
     assert str(ours) not in descriptors
 
 
-def test_a_command_is_not_spared_by_the_out_of_memory_killer_as_we_are(spawner, log):
-    """Few may lower their adjustment; ours is made larger, and what it is then is made up."""
-    ours = Path("/proc/self/oom_score_adj")
-    before = ours.read_text()
-    ours.write_text("500")
+def test_what_is_no_shell_finds_nothing_blocked_or_ignored_either(spawner, log):
+    """A shell undoes some of it by itself."""
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGUSR1)}
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGTERM})
     try:
-        spawner.start(command("cat /proc/self/oom_score_adj"), 0.0)
-        with mock.patch.object(spawn, "_spared", return_value=True):
-            spawner.start(command('cat /proc/self/oom_score_adj; echo "$0 $# ok"'), 0.0)
+        spawner.start(words("/bin/grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"), 0.0)
         settle(spawner)
     finally:
-        ours.write_text(before)
-    assert sorted(output(log)) == ["/bin/sh 0 ok", "0", "500"]
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2, signal.SIGTERM})
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    masks = [int(line.replace("\\t", " ").split()[-1], 16) & OURS_TO_SET for line in output(log)]
+    assert masks == [0, 0]
+
+
+OURS = Path("/proc/self/oom_score_adj")
+
+
+@contextlib.contextmanager
+def our_oom_score(score):
+    """Ours for the length of a `with` block: raising it is allowed, lowering it again as far as it was, too."""
+    before = OURS.read_text()
+    OURS.write_text(str(score))
+    try:
+        yield
+    finally:
+        OURS.write_text(before)
+
+
+def spared(score=-900):
+    """As if we were spared: few may lower their own score."""
+    return mock.patch.object(spawn, "_our_oom_score", return_value=score)
+
+
+@pytest.mark.parametrize(("wanted", "score"), [(0, "0"), (200, "200"), (-500, "0")])
+def test_a_command_is_not_spared_by_the_out_of_memory_killer_as_we_are(log, wanted, score):
+    spawner = Spawner(log, wanted)
+    with our_oom_score(500), spared():
+        spawner.start(command('cat /proc/self/oom_score_adj; echo "$0 $# ok"'), 0.0)
+        spawner.start(words("/bin/cat", "/proc/self/oom_score_adj"), 0.0)
+        settle(spawner)
+    assert sorted(output(log)) == sorted([score, score, "/bin/sh 0 ok"])
+
+
+def test_a_command_is_not_spared_more_than_we_are_who_are_not(log):
+    spawner = Spawner(log, 200)
+    with our_oom_score(500):
+        spawner.start(command("cat /proc/self/oom_score_adj"), 0.0)
+        settle(spawner)
+    assert output(log) == ["500"]
 
 
 EVIL = ("-n", "$(id)", "`id`", "a  b", "*", "", "\udcff")
 
 
-@pytest.mark.parametrize("spared", [False, True])
-def test_words_are_run_as_they_are(spawner, log, spared):
-    with mock.patch.object(spawn, "_spared", return_value=spared):
+@pytest.mark.parametrize("ours", [0, -900])
+def test_words_are_run_as_they_are(spawner, log, ours):
+    with spared(ours):
         spawner.start(words("/usr/bin/printf", "[%s]", *EVIL), 0.0)
     settle(spawner)
     assert output(log) == ["[-n][$(id)][`id`][a  b][*][][\\xff]"]
-
-
-def test_words_are_not_spared_by_the_out_of_memory_killer_either(spawner, log):
-    with mock.patch.object(spawn, "_spared", return_value=True):
-        spawner.start(words("/bin/cat", "/proc/self/oom_score_adj"), 0.0)
-    settle(spawner)
-    assert output(log) == ["0"]
 
 
 def test_a_flood_is_drained_without_end_and_logged_in_part(spawner, log):
@@ -216,6 +247,20 @@ def test_at_most_sixteen_run_at_a_time_and_the_longest_waiting_is_next(spawner, 
     os.killpg(min(spawner.groups), signal.SIGKILL)  # room for one at a time
     until(lambda: (spawner.tend(0.0), len(output(log)) == 3)[1])
     assert output(log) == ["0", "1", "2"]
+
+
+def test_every_command_is_reaped_however_it_ends(spawner):
+    pids = set()
+    for n, text in enumerate(["true", "exit 3", "kill -9 $$", "sleep 60 &", "exec no-such-program"] * 3):
+        spawner.start(command(text, owner=str(n)), 0.0)
+        pids |= spawner.groups
+    settle(spawner)
+    for pid in pids:
+        with pytest.raises(ChildProcessError):
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)  # what is left in the background
+    assert len(pids) == 15
 
 
 def test_hanging_commands_of_one_monitor_leave_room_for_those_of_others(spawner):
