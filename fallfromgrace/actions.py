@@ -125,7 +125,7 @@ class Performer:
         if isinstance(item.action, (Signal, Adjust)):
             assert verdict.process
             assert ready.pin
-            return Outcome(verdict, *_apply(item.action, verdict.process, ready.pin))
+            return _apply(verdict, item.action, verdict.process, ready.pin)
         text = _text(ready)
         told = self._tell(verdict, text, now) if isinstance(item.action, Notify) else Result.TOLD
         return Outcome(verdict, told, text=text)
@@ -168,17 +168,21 @@ def _failure(verdict: Verdict, error: OSError | QueueFull) -> Outcome:
     return Outcome(verdict, Result.DENIED if isinstance(error, PermissionError) else Result.FAILED, detail)
 
 
-def _apply(action: Signal | Adjust, process: Process, pin: Pin) -> tuple[Result, str]:
-    """What came of it, and why it may nevertheless be in vain."""
+def _apply(verdict: Verdict, action: Signal | Adjust, process: Process, pin: Pin) -> Outcome:
+    """What comes of it is made up before: who was signalled must not be so again because that failed."""
     if isinstance(action, Adjust):
+        done = Outcome(verdict, Result.SET)
         adjust(action.word, process.id.pid, action.value, pin)
-        return Result.SET, ""
+        return done
     number = signal.Signals[f"SIG{action.word.upper()}"]
     lost = loss(process.id.pid, number)  # before: if the signal can be sent, what was read by number is about it
+    vain = f"{lost}; write kill" if lost and action.word in TERMINATING else lost
+    done = Outcome(verdict, Result.SENT, vain)
     pin.send(number)
     if action.word in TERMINATING - {"kill"} and process.stopped:
-        pin.send(signal.SIGCONT)  # a stopped process gets no TERM before it runs again
-    return Result.SENT, f"{lost}; write kill" if lost and action.word in TERMINATING else lost
+        with suppress(OSError):  # TERM is sent; if it has ended meanwhile, all the better
+            pin.send(signal.SIGCONT)  # a stopped process gets no TERM before it runs again
+    return done
 
 
 def _label(verdict: Verdict, **what: str) -> str:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Collection
 from typing import NoReturn
 
+from fallfromgrace import pressure
+
 
 def fork(body: Callable[[], None], *, keep: Collection[int], name: str) -> int:
     """The pid of a child in which `body` runs; OSError where there can be none. It exits with 0, or 1 after a fault.
@@ -27,6 +29,7 @@ def _be_child(body: Callable[[], None], keep: Collection[int], name: str) -> NoR
     try:
         _let_go(keep)
         be_called(name)
+        pressure.be_nobody_special(0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         body()
         status = 0

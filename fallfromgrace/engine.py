@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from math import inf
 
 from fallfromgrace import lifecycle
-from fallfromgrace.adoption import Adoption, Rulebook, adoption, take_over
+from fallfromgrace.adoption import Adoption, Inheritance, Rulebook, adoption, inherit, take_over
 from fallfromgrace.agenda import TICK_SECONDS, Agenda
 from fallfromgrace.arbitration import arbitrate
 from fallfromgrace.arming import Arming
@@ -44,11 +44,18 @@ class Engine:
         self._myself = myself
         self._book = Rulebook(config)
         self._coverage = Coverage(config.monitors)
-        self._docket = Docket(ProcessTable(()), ())
-        self._agenda = Agenda(config.settings.interval)
         self._history = History(config.settings.interval)
-        self._memory = Memory()
-        self._arming = Arming(self._agenda, self._memory, config.settings.interval)
+        self._memory = Memory(self._book.ways)
+        self.doubt()
+
+    def doubt(self) -> None:
+        """Know nobody any more, and what is due when: all of it is found out anew. What rules did is not forgotten.
+
+        For after a look that was cut short, wherever that was.
+        """
+        self._docket = Docket(ProcessTable(()), ())
+        self._agenda = Agenda(self.config.settings.interval)
+        self._arming = Arming(self._agenda, self._memory, self.config.settings.interval)
 
     # --- who is there, and who is to be looked at ---
 
@@ -135,7 +142,15 @@ class Engine:
     # --- what to do ---
 
     def sweep(self, look: Look) -> tuple[Verdict, ...]:
-        """What is to be done."""
+        """What is to be done. One that is cut short is none at all."""
+        before = dict(self._memory.instances)
+        try:
+            return self._sweep(look)
+        except BaseException:
+            self._memory.instances = before
+            raise
+
+    def _sweep(self, look: Look) -> tuple[Verdict, ...]:
         cases = [case for case in look.cases if _lives(case, look)]
         after = {case.key: self._advanced(case, look) for case in cases}
         fresh = {key for key, instance in after.items() if instance.firing and not self._memory.instance(key).firing}
@@ -228,15 +243,24 @@ class Engine:
         """Put down when those who were judged are to be looked at again, after all that was to be done was."""
         self._arming.arm(look, verdicts)
 
-    # --- reload ---
+    # --- reload and restart ---
 
     def adopt(self, previous: Engine, now: float) -> Adoption:
         """Take over what a previous configuration's engine remembers of rules and actions that are still there."""
-        take_over(self._memory, previous._memory, previous._book, self._book, now)
+        take_over(self._memory, previous._memory, self._book, now, self.config.settings.interval)
         self._history.adopt(previous._history)
         grown = set(self._book.growths)
         self._history.forget(lambda key: isinstance(key[0], Subject) and (key[0].monitor, key[1]) not in grown)
         return adoption(self._memory, previous._book, self._book, now)
+
+    @property
+    def memory(self) -> Memory:
+        """What is remembered, to be kept for a daemon that comes after this one."""
+        return self._memory
+
+    def inherit(self, memory: Memory, last: float, now: float) -> Inheritance:
+        """Take over what a daemon remembered that has ended; it looked up to `last`. Before the first look."""
+        return inherit(self._memory, memory, self._book, last, now, self.config.settings.interval)
 
     def ever_stopped(self) -> tuple[ProcessId, ...]:
         """The processes that a rule has stopped, and that had not ended at the last look."""

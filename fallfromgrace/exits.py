@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 
 from fallfromgrace import __version__
 
@@ -20,6 +21,8 @@ CONFIG = 78
 INTERRUPTED = 130  # by Ctrl-C, as a shell would say it
 
 PROGRAM = "fall-from-grace"
+
+_MOST_FRAMES = 40
 
 
 class Failure(Exception):
@@ -75,23 +78,43 @@ def complain(text: str) -> None:
 
 
 def trace(error: BaseException) -> str:
-    """Where an error came from, in lines. It never fails: it may be for want of descriptors that there is an error."""
+    """Where an error came from, in lines, the first cause first.
+
+    Made of what is loaded: `traceback` takes 0.4 MB, and by now its file may be that of another version, or cannot be
+    opened for the very reason that there is an error.
+    """
     try:
-        import traceback  # 0.4 MB, which one that runs well need not have
-
-        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        return "".join(_trace(error))
     except Exception:  # noqa: BLE001 - whatever else is wrong by now
-        return _short_trace(error)
+        return f"{type(error).__name__}\n"
 
 
-def _short_trace(error: BaseException) -> str:
-    """The same with nothing but what is there already."""
-    lines, at = [], error.__traceback__
+def _trace(error: BaseException) -> Iterator[str]:
+    chain = [error]
+    while (before := _before(chain[-1])) and before not in chain:
+        chain.append(before)
+    for each in reversed(chain):
+        yield "Traceback (most recent call last):\n"
+        yield from _shortened(list(_frames(each)))
+        yield f"{type(each).__name__}: {each}\n"
+
+
+def _before(error: BaseException) -> BaseException | None:
+    """What an error was caused by, or came while it was handled."""
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _frames(error: BaseException) -> Iterator[str]:
+    at = error.__traceback__
     while at:
         code = at.tb_frame.f_code
-        lines.append(f"  {code.co_filename}, line {at.tb_lineno}, in {code.co_name}\n")
+        yield f"  {code.co_filename}, line {at.tb_lineno}, in {code.co_name}\n"
         at = at.tb_next
-    return "".join([*lines, f"{type(error).__name__}: {error}\n"])
+
+
+def _shortened(lines: list[str]) -> list[str]:
+    """A recursion that did not end has a thousand of them."""
+    return lines if len(lines) <= _MOST_FRAMES else [*lines[:5], "  ...\n", *lines[5 - _MOST_FRAMES :]]
 
 
 def _report(error: BaseException) -> str:

@@ -14,10 +14,12 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import Protocol
 
 from fallfromgrace.exits import PROGRAM
-from fallfromgrace.rules import Exec
+from fallfromgrace.rules import Exec, counted
+from fallfromgrace.table import UNREADABLE
 from fallfromgrace.verdict import Kind, Outcome, Result, Verdict
 
 # The priorities of syslog.
@@ -38,6 +40,9 @@ class Log(Protocol):
     """Where events are written; `priority` is one of the constants above."""
 
     def write(self, priority: int, text: str) -> None: ...
+
+    def catch_up(self, now: float) -> None:
+        """Say how many lines were lost, if some were and it can be said by now."""
 
 
 # --- lines ---
@@ -114,7 +119,7 @@ def verdict_line(verdict: Verdict) -> tuple[int, str]:
 
 def _line(verdict: Verdict, text: str, more: dict[str, str]) -> str:
     process, cause = verdict.process, verdict.cause
-    whose = {"cmdline": process.image.cmdline} if process else {}
+    whose = {"cmdline": shown_cmdline(process.image.cmdline)} if process else {}
     return fields(
         monitor=cause.monitor.name,
         **_whom(verdict),
@@ -124,6 +129,11 @@ def _line(verdict: Verdict, text: str, more: dict[str, str]) -> str:
         **more,
         **whose,
     )
+
+
+def shown_cmdline(cmdline: str) -> str:
+    """A command line for people: also that of a process which lets nobody read it."""
+    return "(cannot be read)" if cmdline == UNREADABLE else cmdline
 
 
 def _whom(verdict: Verdict) -> dict[str, int]:
@@ -163,6 +173,7 @@ class Descriptor:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._cut = False  # what was written last, in the middle of a line
         with contextlib.suppress(OSError):
             if os.isatty(fd):
                 self._fd = os.open(os.ttyname(fd), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
@@ -171,12 +182,18 @@ class Descriptor:
         return self._fd
 
     def write(self, text: str, /) -> None:
-        data = text.encode(errors="backslashreplace")
-        if os.write(self._fd, data) != len(data):
+        data = b"\n" * self._cut + text.encode(errors="backslashreplace")
+        written = os.write(self._fd, data)
+        self._cut = written != len(data)
+        if self._cut:
             raise BlockingIOError(errno.EAGAIN, "written in part")
 
     def flush(self) -> None:
         """Nothing is kept back."""
+
+
+# Between two attempts to say what was lost, while there is nothing else to say.
+_CATCH_UP_SECONDS = 1.0
 
 
 class _Counting:
@@ -185,15 +202,34 @@ class _Counting:
     def __init__(self, verbose: bool) -> None:
         self._least = DEBUG if verbose else INFO
         self._lost = 0
+        self._tried_at = -inf
 
     def write(self, priority: int, text: str) -> None:
         if priority > self._least:
             return
-        if self._lost and self._deliver(WARNING, f"{self._lost} lines lost"):
-            self._lost = 0
-        # Not past what is lost already, or the count would stand in the wrong place.
-        if self._lost or not self._deliver(priority, text):
+        delivered = False
+        with contextlib.suppress(MemoryError):
+            # Not past what is lost already, or the count would stand in the wrong place.
+            delivered = self._tells_lost() and self._deliver(priority, text)
+        if not delivered:
             self._lost += 1
+
+    def catch_up(self, now: float) -> None:
+        """See Log; tried once a second, with whoever takes lines by now."""
+        if self._lost and now >= self._tried_at + _CATCH_UP_SECONDS:
+            self._tried_at = now
+            self.close()
+            with contextlib.suppress(MemoryError):
+                self._tells_lost()
+
+    def close(self) -> None:
+        """Let go of what is open; the next line opens it again."""
+
+    def _tells_lost(self) -> bool:
+        """Whether there is nothing more to say of what was lost."""
+        if self._lost and self._deliver(WARNING, f"{counted(self._lost, 'line')} lost"):
+            self._lost = 0
+        return not self._lost
 
     def _deliver(self, priority: int, text: str) -> bool:
         raise NotImplementedError
@@ -260,7 +296,7 @@ class SyslogLog(_Counting):
 
     def _deliver(self, priority: int, text: str) -> bool:
         longest = LONGEST_LINE
-        for _ in range(2):
+        for _ in range(3):  # as it is, on a new socket, and shorter
             error = self._send(self._line(priority, text, longest))
             if not error or error in _FULL:
                 return not error
@@ -291,7 +327,7 @@ class SyslogLog(_Counting):
         return errno.EAGAIN
 
     def close(self) -> None:
-        """Let go of the socket; the next line opens it again."""
+        """Let go of the socket."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None

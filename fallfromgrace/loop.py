@@ -6,25 +6,23 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
-from functools import partial
-from typing import TypeVar
+from math import inf
 
-from fallfromgrace import __version__, exits
-from fallfromgrace.actions import Performer, Ready
+from fallfromgrace import __version__
+from fallfromgrace.acting import Acting
+from fallfromgrace.actions import Performer
 from fallfromgrace.agenda import TICK_SECONDS, next_of
 from fallfromgrace.engine import Engine
-from fallfromgrace.errors import ConfigError
-from fallfromgrace.logs import ERROR, INFO, Log
+from fallfromgrace.keeper import Forgetful
+from fallfromgrace.logs import INFO, NOTICE, Log
 from fallfromgrace.protection import Self
 from fallfromgrace.reading import Reader
 from fallfromgrace.readings import Subject
+from fallfromgrace.reloading import Reloading
 from fallfromgrace.report import Reporter
-from fallfromgrace.rules import Config
-from fallfromgrace.shortage import share
+from fallfromgrace.rules import Config, counted
 from fallfromgrace.source import Source, Unready
 from fallfromgrace.table import ProcessId, ProcessTable
-from fallfromgrace.verdict import Kind, Outcome, Result, Verdict
 
 _ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
 # What the loop sleeps on. They stay blocked and are taken one by one while it waits: no handler ever runs, so a
@@ -33,10 +31,7 @@ _AWAITED = _ENDING | {signal.SIGHUP, signal.SIGCHLD, signal.SIGIO}
 # What a source may wake us with.
 _WAKES = frozenset({signal.SIGURG})
 _ALL = _AWAITED | _WAKES
-_NONE: frozenset[int] = frozenset()
 
-# At least so long between two reloads: a storm of HUPs must not keep us from looking.
-_RELOAD_SECONDS = 1.0
 # After a look at those who are new, others are let come for so long, to be looked at together: most are gone by then.
 _GATHER_SECONDS = 0.25
 # Between two looks, whatever else goes wrong; and after one that failed.
@@ -45,10 +40,6 @@ _LEAST_SECONDS, _AGAIN_SECONDS = 0.005, 1.0
 _DRAIN_SECONDS = 0.05
 # How long commands may still take when we are told to end.
 _LEAVING_SECONDS = 0.5
-# Signals of one look are sent in groups of at most so many processes, each of which is held by a descriptor.
-_MOST_HELD = 256
-
-_Step = TypeVar("_Step")
 
 
 def block_signals() -> None:
@@ -57,28 +48,14 @@ def block_signals() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
-def _groups(verdicts: Iterable[Verdict], most: int) -> Iterator[list[Verdict]]:
-    """What is to be performed together: each command alone, signals together, parents before their children.
-
-    A parent that ends first leaves its children nobody's, but they are held by then; one that ended last would have
-    replaced them.
-    """
-    signals = []
-    for verdict in verdicts:
-        if verdict.wants_signal:
-            signals.append(verdict)
-        elif verdict.kind is Kind.FIRE:
-            yield [verdict]
-    while signals:  # the deepest come first
-        group, signals = signals[:most], signals[most:]
-        yield group[::-1]
-
-
 class Loop:
     """Runs a configuration until it is told to end.
 
-    `read` begins to read the configuration anew, at SIGHUP; `ready` is called after the first look; `notify` is told of
-    reloads and of the end.
+    `read` begins to read the configuration anew, at SIGHUP, and `limit` makes of it what is used. `ready` is called
+    after the first look; `notify` is told of reloads and of the end. `alive` is called after each look that did not
+    fail, and no two looks are more than `patience` seconds apart.
+
+    Whatever fails, for want of memory or by a fault of ours, is told, and the next look makes up for it.
     """
 
     def __init__(
@@ -90,25 +67,36 @@ class Loop:
         performer: Performer,
         log: Log,
         myself: Self,
+        limit: Callable[[Config], Config] = lambda config: config,
+        keeper: Forgetful | None = None,
         ready: Callable[[], None] = lambda: None,
         notify: Callable[[str], None] = lambda _: None,
+        alive: Callable[[float], None] = lambda _: None,
+        patience: float = inf,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._engine = Engine(config, myself)
-        self._read = read
-        self._reader: Reader | None = None
+        self._engine = Engine(limit(config), myself)
+        self._limit = limit
         self._source = source
         self._performer = performer
         self._log = log
         self._reporter = Reporter(log)
         self._myself = myself
+        self._keeper = keeper or Forgetful()
+        self._acting = Acting(performer, self._reporter, self._keeper.note, clock)
+        self._reloading = Reloading(read, self._reporter, notify)
         self._ready = ready
         self._notify = notify
+        self._alive = alive
+        self._patience = patience
         self._clock = clock
+        self._next_look = -inf
+        self._cut_short = False  # the last look, wherever it failed
+        self._set_up = False  # the source, by the configuration that is in force
+        self._asked: set[int] = set()  # the signals that have come and were not heeded yet
+        self._ending = False
         self._woken = False
         self._gathering_until = -_GATHER_SECONDS
-        self._reload_at: float | None = None
-        self._reloaded_at = -_RELOAD_SECONDS
         self._drained_at = -_DRAIN_SECONDS
 
     def run(self) -> int:
@@ -116,102 +104,138 @@ class Loop:
         block_signals()
         self._set_up_source()
         self._reporter.started(self._engine.config, __version__, dry_run=self._performer.dry_run)
-        next_look = self._look(self._clock())
+        with self._surviving("taking up the state"):
+            self._take_up_state(self._clock())
+        self._look(self._clock())
         self._ready()
-        # Twenty times a second most of this finds nothing to do, with nothing of it in the processor's cache: what can
-        # be left out then is.
-        while not (asked := self._wait(next_look)) & _ENDING:
-            now = self._clock()
-            if asked:
-                next_look = self._heed(asked, next_look, now)
-            if not self._performer.spawner.idle:
-                self._tend()
-            if (self._reload_at is not None or self._reader) and self._reloads(now):
-                next_look = now
-            if now >= next_look:
-                next_look = self._look(now)
+        while not self._ending:
+            # To tell of what failed may fail, too. Here nothing can: not even a `suppress` is made.
+            try:  # noqa: SIM105
+                self._go_on()
+            except Exception:  # noqa: BLE001, PERF203, S110
+                pass
         return self._leave()
 
-    def _heed(self, asked: AbstractSet[int], next_look: float, now: float) -> float:
-        """Take note of signals; when to look next."""
-        if signal.SIGHUP in asked and self._reload_at is None:
-            self._reload_at = max(now, self._reloaded_at + _RELOAD_SECONDS)
-        if self._source.wakes & asked:
-            self._woken, next_look = True, min(next_look, next_of(TICK_SECONDS, now))
-        return next_look
+    def _go_on(self) -> None:
+        """Turn after turn, until we are to end or something fails."""
+        try:
+            while self._turn():
+                pass
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            time.sleep(TICK_SECONDS)  # or it might fail as fast as we can try
+            self._survive("a turn", error)
 
-    def _reloads(self, now: float) -> bool:
-        """Go on with a reload that is asked for; whether it is over."""
-        if self._reload_at is not None and not self._reader and now >= self._reload_at:
-            self._begin_to_reload()
-        if not self._reader or not self._reader.over(now):
+    def _turn(self) -> bool:
+        """Wait, and do what is due; whether there is to be another one.
+
+        Twenty times a second most of this finds nothing to do, with nothing of it in the processor's cache: what can be
+        left out then is.
+        """
+        self._wait(min(self._next_look, self._keeper.due))
+        if self._asked & _ENDING:
+            self._ending = True
             return False
-        self._reload(self._reader)
+        now = self._clock()
+        if self._asked:
+            self._heed(now)
+        if not self._performer.spawner.idle:
+            self._tend()
+        if not self._reloading.idle and self._reloading.go_on(now, self._take_up):
+            self._next_look = now
+        if now >= self._next_look:
+            self._look(now)
+        if now >= self._keeper.due:
+            self._keep()
         return True
+
+    def _take_up_state(self, now: float) -> None:
+        """Go on from where a daemon before this one was ended, however that was."""
+        past = self._keeper.recall(now)
+        if not past:
+            return
+        inherited = self._engine.inherit(past.memory, past.written, now)
+        timers = counted(inherited.timers_kept, "armed timer")
+        stopped = len(self._still_stopped(self._engine.ever_stopped()))
+        what = f"{timers}, {stopped} {'process' if stopped == 1 else 'processes'} stopped by rules"
+        self._log.write(NOTICE, f"took up the state of pid {past.pid}, written {now - past.written:.1f} s ago: {what}")
+        self._reporter.left_stopped(self._still_stopped(inherited.left_behind), "by a rule that is gone")
+
+    def _keep(self) -> None:
+        with self._surviving("keeping the state"):
+            self._keeper.keep(self._engine.memory, self._engine.config.settings.interval)
+
+    def _heed(self, now: float) -> None:
+        """Take note of signals."""
+        if signal.SIGHUP in self._asked:
+            self._reloading.ask(now)
+        if self._source.wakes & self._asked:
+            self._woken, self._next_look = True, min(self._next_look, next_of(TICK_SECONDS, now))
+        self._asked.clear()
 
     def _set_up_source(self) -> None:
         """Tell the source what the rules are about."""
         self._source.configure(self._engine.selects, self._engine.config.settings.process_events)
         self._source.prepare(self._engine.facets)
+        self._set_up = True
 
-    def _wait(self, next_look: float) -> AbstractSet[int]:
-        """Sleep until something is due or a signal comes; every signal that has come."""
+    def _wait(self, until: float) -> None:
+        """Sleep until something is due or a signal comes. All that have come are kept until they are heeded."""
         now = self._clock()
-        awaited, until = self._awaited(now, next_look)
+        awaited, until = self._awaited(now, until)
         info = signal.sigtimedwait(awaited, max(0.0, until - now))
-        if info is None:
-            return _NONE
-        asked = {info.si_signo}
-        # Each once: senders may be faster than we are.
-        while (left := set(awaited) - asked) and (info := signal.sigtimedwait(left, 0)):
-            asked.add(info.si_signo)
-        if signal.SIGIO in asked:
+        while info is not None:
+            self._asked.add(info.si_signo)
+            left = set(awaited) - self._asked  # each once: senders may be faster than we are
+            info = signal.sigtimedwait(left, 0) if left else None
+        if signal.SIGIO in self._asked:
             self._drained_at = self._clock()
-        return asked
 
-    def _awaited(self, now: float, next_look: float) -> tuple[Collection[int], float]:
+    def _awaited(self, now: float, until: float) -> tuple[Collection[int], float]:
         """Which signals to wait for, and until when; the others stay pending and lose nothing by it."""
-        until = next_look if self._performer.spawner.idle else min(next_look, self._performer.spawner.next_wake)
+        if not self._performer.spawner.idle:
+            until = min(until, self._performer.spawner.next_wake)
+        if not self._reloading.idle:
+            until = min(until, self._reloading.next_wake)
         awaited, left = (_ALL if self._source.wakes else _AWAITED), set[int]()
         if now < self._gathering_until:
             left, until = set(_WAKES), min(until, self._gathering_until)
         elif self._woken:
             left = set(_WAKES)
-        if self._reload_at is not None:
+        if self._reloading.asked:
             left.add(signal.SIGHUP)
-        if self._reader:
-            until = min(until, self._reader.deadline)
-        elif self._reload_at is not None:
-            until = min(until, self._reload_at)
         if now < (drain_at := self._drained_at + _DRAIN_SECONDS):
             left.add(signal.SIGIO)
             until = min(until, drain_at)
         return (awaited - left if left else awaited), until
 
-    def _look(self, now: float) -> float:
-        """Look at all that is due and act; when to look again."""
+    def _look(self, now: float) -> None:
+        """Look at all that is due and act, and put down when to look again."""
+        self._next_look = now + min(_AGAIN_SECONDS, self._engine.config.settings.interval, self._patience)
         try:
-            return self._sweep(now)
+            self._next_look = self._sweep(now)
+            self._alive(now)
         except Unready:
             pass  # it was told why
         except Exception as error:  # noqa: BLE001 - see _surviving, which costs a little even if all is well
             self._survive("a look", error)
-        return now + min(_AGAIN_SECONDS, self._engine.config.settings.interval)
+        self._log.catch_up(now)
 
     @contextlib.contextmanager
     def _surviving(self, what: str) -> Iterator[None]:
-        """Whatever goes wrong once is told, and the next look is still owed. Here and in `_look` all is caught."""
+        """Whatever goes wrong is told, and nothing else comes of it."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - see above
             self._survive(what, error)
 
     def _survive(self, what: str, error: Exception) -> None:
-        self._log.write(ERROR, f"{what} failed; please report this:")
-        for line in exits.trace(error).splitlines():
-            self._log.write(ERROR, line)
+        self._reporter.fault(what, error, self._clock())
 
     def _sweep(self, now: float) -> float:
+        """When to look next."""
+        if self._cut_short:
+            self._make_up()
+        self._cut_short = True  # until it was not
         engine, source = self._engine, self._source
         table = source.look(now)
         if self._woken:
@@ -222,8 +246,16 @@ class Loop:
         engine.watch(source.sizes(watched) if watched else {}, now)  # also those who are nobody, as a group may be
         if due := engine.due(now):
             self._judge(table, due, now)
-        next_look = min(engine.next_look, source.next_look(), now + engine.config.settings.interval)
-        return max(next_look, now + _LEAST_SECONDS)
+        self._cut_short = False
+        longest = min(engine.config.settings.interval, self._patience)
+        return max(min(engine.next_look, source.next_look(), now + longest), now + _LEAST_SECONDS)
+
+    def _make_up(self) -> None:
+        """For all that was left undone when the last look was cut short."""
+        if not self._set_up:
+            self._set_up_source()
+        self._acting.record(self._engine)
+        self._engine.doubt()
 
     def _judge(self, table: ProcessTable, subjects: Sequence[Subject], now: float) -> None:
         engine = self._engine
@@ -233,63 +265,21 @@ class Loop:
         verdicts = engine.sweep(look)
         for verdict in verdicts:
             self._reporter.verdict(verdict)
-        for group in _groups(verdicts, share(_MOST_HELD)):
-            self._perform([verdict for verdict in group if engine.due_at(verdict) <= now], now)
+        self._acting.act(engine, verdicts, now)
         engine.arm(look, verdicts)
-
-    def _perform(self, verdicts: Sequence[Verdict], now: float) -> None:
-        """Act on a group: all are held and asked again before the first is acted upon."""
-        performer = self._performer
-        with contextlib.ExitStack() as held:
-            asked = [self._tried(verdict, lambda each: performer.prepare(each, held)) for verdict in verdicts]
-            for verdict, ready in zip(verdicts, asked, strict=True):
-                outcome = self._tried(verdict, partial(self._carry_out, ready))
-                self._engine.record(outcome, now)
-                self._reporter.outcome(outcome)
-
-    def _carry_out(self, ready: Ready | Outcome, _: Verdict) -> Outcome:
-        return self._performer.carry_out(ready, self._clock())
-
-    def _tried(self, verdict: Verdict, step: Callable[[Verdict], _Step]) -> _Step | Outcome:
-        """What a step comes to; a fault of ours in one must not cost the others."""
-        with self._surviving("an action"):
-            return step(verdict)
-        return Outcome(verdict, Result.FAILED, "a fault of fall-from-grace")
 
     def _tend(self) -> None:
         with self._surviving("tending commands"):
             self._performer.spawner.tend(self._clock())
 
-    def _begin_to_reload(self) -> None:
-        """Have the configuration read beside our own work: that may take as long as it likes."""
-        self._reload_at, self._reloaded_at = None, self._clock()
-        self._notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
-        try:
-            self._reader = self._read(self._clock())
-        except exits.Failure as error:
-            self._reporter.unread(exits.explain(error)[1])
-            self._notify("READY=1")
-
-    def _reload(self, reader: Reader) -> None:
-        """Take up a new configuration whole, or keep the old one."""
-        self._reader = None
-        with self._surviving("the reload"):
-            self._take_up(reader)
-        self._notify("READY=1")
-
-    def _take_up(self, reader: Reader) -> None:
-        try:
-            config = reader.result()
-        except ConfigError as error:
-            self._reporter.refused(error)
-            return
-        except (exits.Failure, ImportError) as error:
-            self._reporter.unread(exits.explain(error)[1])
-            return
-        engine = Engine(config, self._myself)
+    def _take_up(self, config: Config) -> None:
+        """Go on by a new configuration, with all that the old one's rules have done."""
+        self._acting.record(self._engine)
+        engine = Engine(self._limit(config), self._myself)
         adoption = engine.adopt(self._engine, self._clock())
-        self._engine = engine
-        self._set_up_source()
+        # From here on it is in force: what fails is made up for.
+        self._engine, self._cut_short, self._set_up = engine, True, False
+        self._keeper.note()
         self._performer.spawner.keep({monitor.name for monitor in config.monitors})
         self._reporter.reloaded(config, adoption)
         self._reporter.left_stopped(self._still_stopped(adoption.left_behind), "by a rule that is gone")
@@ -303,19 +293,24 @@ class Loop:
 
     def _leave(self) -> int:
         """Let commands that are about to end do so, say what stays behind, and go."""
-        self._notify("STOPPING=1")
-        if self._reader:
-            self._reader.end()
-        deadline = self._clock() + _LEAVING_SECONDS
-        spawner = self._performer.spawner
-        while spawner.busy and (left := deadline - self._clock()) > 0:
+        self._keep()
+        with self._surviving("telling of the end"):
+            self._notify("STOPPING=1")
+        with self._surviving("giving up a reload"):
+            self._reloading.end()
+        with self._surviving("waiting for commands"):
+            self._let_finish(self._clock() + _LEAVING_SECONDS)
+        with self._surviving("asking who is stopped"):
+            self._reporter.left_stopped(self._still_stopped(self._engine.ever_stopped()), "by a rule")
+        leftovers = self._performer.spawner.leftovers
+        with self._surviving("giving up what waits"):
+            self._performer.spawner.abandon()
+        self._log.write(INFO, "ended" + leftovers)
+        return 0
+
+    def _let_finish(self, deadline: float) -> None:
+        """Commands have until then, or until somebody asks once more that we end."""
+        while self._performer.spawner.busy and (left := deadline - self._clock()) > 0:
             if (info := signal.sigtimedwait(_AWAITED, min(left, _DRAIN_SECONDS))) and info.si_signo in _ENDING:
                 break
             self._tend()
-        with self._surviving("asking who is stopped"):
-            self._reporter.left_stopped(self._still_stopped(self._engine.ever_stopped()), "by a rule")
-        leftovers = spawner.leftovers
-        with self._surviving("giving up what waits"):
-            spawner.abandon()
-        self._log.write(INFO, "ended" + leftovers)
-        return 0

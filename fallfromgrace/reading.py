@@ -149,7 +149,6 @@ def load_all() -> None:
     """Import all that a reload may need: what reads a configuration, tells what is wrong with it, and measures."""
     import difflib  # noqa: F401 - who finds what was meant
     import pickle  # noqa: F401
-    import traceback  # noqa: F401
 
     from fallfromgrace import config  # noqa: F401
 

@@ -9,18 +9,21 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 
-from fallfromgrace import children, exits, loop, orders, reading
+from fallfromgrace import children, exits, loop, orders, pressure, privileges, reading
 from fallfromgrace.actions import Performer
 from fallfromgrace.exits import PROGRAM
+from fallfromgrace.keeper import Forgetful, keeping
 from fallfromgrace.linux import LinuxSource
-from fallfromgrace.logs import ERROR, NOTICE, Descriptor, Log, StderrLog, SyslogLog
+from fallfromgrace.logs import DEBUG, ERROR, NOTICE, WARNING, Descriptor, Log, StderrLog, SyslogLog
 from fallfromgrace.orders import Orders
+from fallfromgrace.patience import Patience, limited
 from fallfromgrace.pidfile import PidFile
+from fallfromgrace.privileges import Lacks
 from fallfromgrace.protection import Self
 from fallfromgrace.provisions import Provisions
 from fallfromgrace.readiness import Readiness
 from fallfromgrace.rules import Config
-from fallfromgrace.systemd import sd_notify, to_journal
+from fallfromgrace.systemd import Systemd, to_journal
 
 SYSLOG = "/dev/log"
 
@@ -82,30 +85,68 @@ def _as_daemon(given: Orders, found: Config, lock: PidFile | None, ready: Callab
 
 
 def _watch(given: Orders, found: Config, lock: PidFile | None, log: Log, ready: Callable[[], None]) -> int:
-    provisions = Provisions()
-
-    def tell_ready() -> None:
-        ready()
-        sd_notify("READY=1")
-        _provide(provisions, log)
-
     loop.block_signals()  # before anybody can know our pid
-    source, user = LinuxSource(lambda text: log.write(NOTICE, text)), os.geteuid()
-    with (
-        contextlib.closing(source),
-        contextlib.closing(provisions),
-        lock.written() if lock else contextlib.nullcontext(),
-    ):
+    oom_score = _brace(log)
+    with contextlib.ExitStack() as ours:
+        source, limit = _eyes(log)
+        ours.callback(source.close)
+        provisions = ours.enter_context(contextlib.closing(Provisions()))
+        systemd = ours.enter_context(contextlib.closing(Systemd()))
+        if lock:
+            ours.enter_context(lock.written())
+
+        def tell_ready() -> None:
+            ready()
+            systemd.tell("READY=1")
+            _provide(provisions, log)
+
         return loop.Loop(
             found,
+            limit=limit,
             read=lambda now: reading.Reader(given.config, now, provisions.descriptors),
             source=source,
-            performer=Performer(source, dry_run=bool(given.dry_run), log=log),
+            performer=Performer(source, dry_run=bool(given.dry_run), log=log, oom_score=oom_score),
             log=log,
-            myself=Self(os.getpid(), None if user == 0 else user),
+            myself=Self(os.getpid(), None if privileges.acts_on_everybody() else os.geteuid()),
+            keeper=ours.enter_context(_keeping(given, log)),
             ready=tell_ready,
-            notify=sd_notify,
+            notify=systemd.tell,
+            alive=systemd.alive,
+            patience=systemd.patience,
         ).run()
+
+
+def _brace(log: Log) -> int:
+    """Be there still when memory is short; the OOM score of what we start."""
+
+    def tell(text: str) -> None:
+        log.write(DEBUG, text)
+
+    pressure.lock_memory(tell)
+    return pressure.spare_us(tell)
+
+
+def _eyes(log: Log) -> tuple[LinuxSource, Callable[[Config], Config]]:
+    """What looks at processes, and what makes a configuration one that may be used: nothing that others choose holds
+    it up, and what it asks for in vain is told."""
+
+    def tell(text: str) -> None:
+        log.write(NOTICE, text)
+
+    patience, lacks = Patience(tell), Lacks(tell)
+
+    def limit(config: Config) -> Config:
+        lacks.note(config)
+        return limited(config, patience)
+
+    return LinuxSource(tell, patience=patience), limit
+
+
+def _keeping(given: Orders, log: Log) -> contextlib.AbstractContextManager[Forgetful]:
+    """What keeps the state; limits of a dry run are not real."""
+    if given.dry_run or given.state == orders.NO_STATE:
+        return contextlib.nullcontext(Forgetful())
+    return keeping(given.state, given.config, lambda text: log.write(WARNING, text))
 
 
 def _provide(provisions: Provisions, log: Log) -> None:

@@ -72,6 +72,7 @@ class _Running:
     started: float
     pipe: _Pipe
     deadline: float
+    status: int | None = None  # once it is reaped: from then on its number may be a stranger's
     signals: list[int] = field(default_factory=lambda: [signal.SIGTERM, signal.SIGKILL])
 
 
@@ -119,7 +120,7 @@ class Spawner:
     @property
     def groups(self) -> frozenset[int]:
         """The process groups of commands that are not reaped yet."""
-        return frozenset(each.pid for each in self._running)
+        return frozenset(each.pid for each in self._running if each.status is None)
 
     @property
     def next_wake(self) -> float:
@@ -159,24 +160,29 @@ class Spawner:
         return len(self._running) < MOST_RUNNING and beside < command.most
 
     def _spawn(self, command: Command, now: float) -> None:
+        """All that can fail comes before the command: one that runs, and that we do not know of, would be run again."""
         reading, writing = os.pipe()
+        started = _Running(command, 0, now, _Pipe(reading), now + command.timeout)
         try:
             _raise_sigio_for(reading)
-            pid = _posix_spawn(command, writing, self._oom_score)
+            self._pipes.append(started.pipe)
+            self._running.append(started)
+            started.pid = _posix_spawn(command, writing, self._oom_score)
         except BaseException:
+            self._running = [each for each in self._running if each is not started]
+            self._pipes = [each for each in self._pipes if each is not started.pipe]
             os.close(reading)
             raise
         finally:
             os.close(writing)
-        pipe = _Pipe(reading)
-        self._pipes.append(pipe)
-        self._running.append(_Running(command, pid, now, pipe, now + command.timeout))
 
     def tend(self, now: float) -> None:
         """Read outputs, take note of commands that ended, end those that run too long, start those that wait."""
         for pipe in self._pipes:
             pipe.drain()
-        self._running = [each for each in self._running if not self._ended(each, now)]
+        for each in list(self._running):
+            if self._ended(each, now):
+                self._running.remove(each)
         self._close_oldest()
         self._pipes = [pipe for pipe in self._pipes if pipe.open]
         for each in self._running:
@@ -194,18 +200,24 @@ class Spawner:
                 command.ended(status)
 
     def _ended(self, running: _Running, now: float) -> bool:
+        """Whether it has, and that was told; what fails in between is done at the next time, and no reaping again."""
+        if running.status is None and not self._reaped(running, now):
+            return False
+        running.pipe.drain()  # what it wrote between our reading and its end
+        self._report(running, now)
+        self._over.append((running.command, running.status))
+        return True
+
+    def _reaped(self, running: _Running, now: float) -> bool:
         if not os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             return False
         if len(running.signals) == 1:
             self._send(running, now)  # it heeded TERM; what else is in its group, and did not, is still told by it
-        _, waited = os.waitpid(running.pid, 0)
-        status = os.waitstatus_to_exitcode(waited)
-        running.pipe.drain()  # what it wrote between our reading and its end
-        self._report(running, status, now)
-        self._over.append((running.command, status))
+        running.status = os.waitstatus_to_exitcode(os.waitpid(running.pid, 0)[1])
         return True
 
-    def _report(self, running: _Running, status: int, now: float) -> None:
+    def _report(self, running: _Running, now: float) -> None:
+        status = running.status
         label = f"{running.command.label} {fields(status=status, seconds=f'{now - running.started:.1f}')}"
         if not running.command.ended:
             self._log.write(WARNING if status else DEBUG, label)
@@ -214,7 +226,7 @@ class Spawner:
             self._log.write(INFO, f"{running.command.label} {fields(output=line)}")
 
     def _limit_time(self, running: _Running, now: float) -> None:
-        if now < running.deadline or not running.signals:
+        if now < running.deadline or not running.signals or running.status is not None:
             return
         name = signal.Signals(running.signals[0]).name
         result = self._send(running, now)

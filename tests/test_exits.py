@@ -32,3 +32,55 @@ def test_a_fault_of_ours_asks_to_be_reported_with_the_traceback(error):
     assert status == 70
     assert type(error).__name__ in text
     assert "please report it" in text.splitlines()[-1]
+
+
+def fail(depth):
+    if depth:
+        fail(depth - 1)
+    raise ZeroDivisionError("oh")
+
+
+def traced(depth=0):
+    try:
+        fail(depth)
+    except ZeroDivisionError as error:
+        return exits.trace(error).splitlines()
+
+
+def test_a_trace_names_file_line_and_function_of_each_call():
+    head, *calls, last = traced(1)
+    assert (head, last) == ("Traceback (most recent call last):", "ZeroDivisionError: oh")
+    line = fail.__code__.co_firstlineno
+    assert calls[1:] == [f"  {__file__}, line {line + 2}, in fail", f"  {__file__}, line {line + 3}, in fail"]
+
+
+def test_a_trace_has_what_an_error_came_of_first():
+    try:
+        try:
+            fail(0)
+        except ZeroDivisionError as error:
+            raise ValueError("and so") from error
+    except ValueError as error:
+        told = exits.trace(error)
+    assert told.index("ZeroDivisionError: oh") < told.index("ValueError: and so")
+
+
+def test_a_trace_of_a_recursion_that_did_not_end_is_short():
+    lines = traced(500)
+    assert len(lines) < 50
+    assert "  ..." in lines
+
+
+def test_a_trace_is_made_of_what_is_loaded(monkeypatch):
+    """An upgrade may have replaced every file, or there is no descriptor left to open one."""
+    monkeypatch.setattr("builtins.__import__", None)
+    assert "in fail" in traced()[-2]
+
+
+class Unsayable(Exception):
+    def __str__(self):
+        raise MemoryError
+
+
+def test_a_trace_never_fails():
+    assert exits.trace(Unsayable()) == "Unsayable\n"

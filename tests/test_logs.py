@@ -5,11 +5,13 @@ import re
 import socket
 import time
 
+import mock
 import pytest
 
 from fallfromgrace import logs
 from fallfromgrace.logs import DEBUG, ERROR, INFO, NOTICE, WARNING, StderrLog, SyslogLog, fields, outcome_line
 from fallfromgrace.records import replace
+from fallfromgrace.table import UNREADABLE
 from fallfromgrace.verdict import Kind, Outcome, Result
 from tests.builders import process, verdict
 
@@ -135,6 +137,10 @@ def test_a_line_of_a_rule_about_no_single_process_has_none():
     )
 
 
+def test_a_command_line_that_cannot_be_read_is_told_to_be_that():
+    assert told(verdict(process=process(100, UNREADABLE))).endswith(' cmdline="(cannot be read)"')
+
+
 def test_what_is_sent_to_one_of_all_that_a_monitor_covers_is_told_with_its_pid():
     asked = verdict("term", "count > 3", value="4")
     asked = replace(asked, cause=replace(asked.cause, subject=None))
@@ -228,6 +234,37 @@ def test_a_full_disk_is_no_error():
         StderrLog(logs.Descriptor(full.fileno())).write(NOTICE, "x")
 
 
+def test_a_line_that_was_cut_short_by_a_full_disk_is_not_continued_by_the_next(tmp_path, monkeypatch):
+    written, room = bytearray(), 20
+
+    def write(fd, data):
+        taken = data[: max(0, room - len(written))]
+        written.extend(taken)
+        return len(taken)
+
+    monkeypatch.setattr(logs, "_has_room", lambda stream: True)
+    with open(tmp_path / "log", "wb") as file:
+        log = StderrLog(logs.Descriptor(file.fileno()), journal=True)
+        monkeypatch.setattr(os, "write", write)
+        log.write(NOTICE, "first")
+        log.write(NOTICE, "second, of which not all fits")
+        room = 1000
+        log.write(NOTICE, "third")
+    assert written.decode().splitlines() == ["<5>first", "<5>second, ", "<4>1 line lost", "<5>third"]
+
+
+def test_a_log_that_runs_out_of_memory_counts_the_line(monkeypatch):
+    stream = io.StringIO()
+    log = StderrLog(stream, journal=True)
+    with monkeypatch.context() as short:
+        short.setattr(logs, "one_line", mock.Mock(side_effect=MemoryError))
+        log.write(NOTICE, "a")
+        log.write(NOTICE, "b")
+        log.catch_up(0.0)
+    log.catch_up(1.0)
+    assert stream.getvalue() == "<4>2 lines lost\n"
+
+
 # --- syslog ---
 
 
@@ -303,6 +340,36 @@ def test_without_a_syslogd_nothing_is_raised_and_the_loss_is_told_later(start, l
     assert texts(syslogd.lines()) == ["2 lines lost", "c", "d"]
 
 
+def test_what_was_lost_is_told_as_soon_as_it_can_be_though_nothing_else_is(start, log):
+    log.write(NOTICE, "a")
+    log.catch_up(0.0)
+    syslogd = start()
+    log.catch_up(0.5)  # not more often than once a second
+    assert syslogd.lines() == []
+    log.catch_up(1.0)
+    log.catch_up(2.0)
+    assert texts(syslogd.lines()) == ["1 line lost"]
+
+
+def test_where_nothing_is_lost_there_is_nothing_to_catch_up_with(start, log):
+    syslogd = start()
+    log.write(NOTICE, "a")
+    log.catch_up(0.0)
+    assert texts(syslogd.lines()) == ["a"]
+
+
+def test_one_that_keeps_its_socket_and_never_reads_again_does_not_stand_in_the_way_of_its_successor(start, log):
+    hung = start()
+    for number in range(1000):
+        log.write(NOTICE, f"n{number}")
+    os.unlink(hung.path)
+    successor = start()
+    log.catch_up(0.0)
+    lost = 1000 - len(hung.lines())
+    assert texts(successor.lines()) == [f"{lost} lines lost"]
+    hung.socket.close()
+
+
 def test_a_syslogd_that_was_started_anew_is_found_and_no_line_is_lost(start, log):
     first = start()
     log.write(NOTICE, "a")
@@ -345,6 +412,16 @@ def test_a_syslogd_that_takes_only_short_lines_gets_a_short_one(start, log, monk
     assert [len(line) for line in syslogd.lines()] == [480]
 
 
+def test_one_that_is_started_anew_and_takes_only_short_lines_loses_none(start, log, monkeypatch):
+    first = start()
+    log.write(NOTICE, "a")
+    first.stop()
+    monkeypatch.setattr(socket, "socket", Picky)
+    second = start()
+    log.write(NOTICE, "x" * 900)
+    assert [len(line) for line in second.lines()] == [480]
+
+
 def test_a_stream_socket_will_do(start, log):
     syslogd = start(socket.SOCK_STREAM)
     log.write(NOTICE, "a")
@@ -374,8 +451,12 @@ def test_a_stream_that_is_full_blocks_nothing_and_the_loss_is_told_on_a_new_one(
 
 
 def test_the_address_may_be_no_socket_at_all(tmp_path):
-    for path in (tmp_path, tmp_path / "x" / "y", "/dev/null"):
-        SyslogLog(str(path)).write(NOTICE, "x")
+    dangling = tmp_path / "dangling"
+    dangling.symlink_to("nowhere")
+    for path in (tmp_path, tmp_path / "x" / "y", "/dev/null", dangling, "x" * 200):
+        log = SyslogLog(str(path))
+        log.write(NOTICE, "x")
+        log.catch_up(0.0)
 
 
 @pytest.mark.parametrize("length", [10, 100, 800])

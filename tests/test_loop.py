@@ -9,7 +9,7 @@ from itertools import pairwise
 import mock
 import pytest
 
-from fallfromgrace import loop
+from fallfromgrace import loop, reloading
 from fallfromgrace.actions import Performer, Ready
 from fallfromgrace.errors import ConfigError, Problem
 from fallfromgrace.exits import Failure
@@ -22,6 +22,7 @@ from fallfromgrace.spawn import Command, Spawner
 from fallfromgrace.table import Image, Size
 from fallfromgrace.verdict import Outcome, Result
 from tests.builders import MIB, Lines, config, monitor, process, table
+from tests.torture.disturbed import Ports, deeds, live
 
 ASKED = {signal.SIGURG, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGIO}
 SOON = 0.01
@@ -30,7 +31,7 @@ SOON = 0.01
 @pytest.fixture(autouse=True)
 def _signals_are_left_as_they_were(monkeypatch):
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKED)
-    monkeypatch.setattr(loop, "_RELOAD_SECONDS", SOON)
+    monkeypatch.setattr(reloading, "_APART_SECONDS", SOON)
     yield
     while signal.sigtimedwait(ASKED, 0):
         pass
@@ -330,7 +331,7 @@ def test_while_a_configuration_is_being_read_it_goes_on_looking_and_begins_no_ot
     log, read = Lines(), []
     source = Script(hup, nothing, nothing, nothing, nothing)
     running = made(source, log)
-    running._read = lambda now: read.append(Slow(lambda: config(interval=SOON))) or read[-1]
+    running._reloading._read = lambda now: read.append(Slow(lambda: config(interval=SOON))) or read[-1]
     running.run()
     assert log.text().count("configuration reloaded") == len(read) == 1
     assert source.looks == 6
@@ -339,7 +340,7 @@ def test_while_a_configuration_is_being_read_it_goes_on_looking_and_begins_no_ot
 def test_a_reading_that_is_not_over_is_given_up_at_the_end():
     read = Slow(config)
     running = made(Script(hup), Lines())
-    running._read = lambda now: read
+    running._reloading._read = lambda now: read
     running.run()
     assert read.ended
 
@@ -645,7 +646,7 @@ def test_a_flood_of_output_is_read_at_a_steady_pace():
 
 
 def test_between_two_reloads_there_is_time_to_look(monkeypatch):
-    monkeypatch.setattr(loop, "_RELOAD_SECONDS", 0.2)
+    monkeypatch.setattr(reloading, "_APART_SECONDS", 0.2)
     loads = []
 
     def load():
@@ -667,3 +668,105 @@ def test_a_command_may_finish_when_the_loop_is_told_to_end():
     running.run()
     assert "l output=bye" in log.text()
     assert log[-1][1] == "ended"
+
+
+# --- what fails is made up for ---
+
+
+def out_of_memory(*_):
+    raise MemoryError
+
+
+class Failing:
+    """Something that fails so often, and then is as it was."""
+
+    def __init__(self, call, times, error=MemoryError):
+        self.call, self.left, self.error = call, times, error
+
+    def __call__(self, *words):
+        if self.left:
+            self.left -= 1
+            raise self.error()
+        return self.call(*words)
+
+
+def test_a_wait_that_fails_keeps_nobody_from_looking_nor_from_ending(monkeypatch):
+    log, source, began = Lines(), Script(nothing, nothing), time.monotonic()
+    monkeypatch.setattr(signal, "sigtimedwait", Failing(signal.sigtimedwait, 5))
+    assert made(source, log).run() == 0
+    assert source.looks == 3
+    assert time.monotonic() - began > 0.2  # it does not fail as fast as it can
+    assert log.text().count("a turn failed for want of memory") == 1
+
+
+def test_a_signal_that_came_before_something_failed_is_heeded_after_it(monkeypatch):
+    log, source = Lines(), Script(hup, nothing, nothing)
+    running = made(source, log)
+    running._reloading.ask = Failing(running._reloading.ask, 1)
+    running.run()
+    assert "configuration reloaded" in log.text()
+
+
+def test_who_presses_ctrl_c_or_exits_is_heard():
+    for error in (KeyboardInterrupt, SystemExit):
+        source = Script(Failing(nothing, 1, error))
+        with pytest.raises(error):
+            made(source, Lines()).run()
+
+
+def test_to_tell_of_what_failed_may_fail_too(monkeypatch):
+    log, source = Lines(), Script(nothing, out_of_memory, out_of_memory)
+    running = made(source, log)
+    monkeypatch.setattr(running._reporter, "fault", out_of_memory)
+    assert running.run() == 0
+    assert source.looks == 4
+
+
+def test_the_source_is_told_of_new_rules_also_if_that_fails_at_first():
+    log, source = Lines(), Script(hup, *[nothing] * 5)
+    changed = config(monitor({"rmem > 500m": "exec y"}, cmdline="else"), interval=SOON)
+    configure = Failing(source.configure, 0)
+    running = made(source, log, load=lambda: setattr(configure, "left", 2) or changed)
+    source.configure = configure
+    running.run()
+    assert "a look failed for want of memory" in log.text()
+    selects = [each[0] for each in source.set_up if isinstance(each, tuple)]
+    assert [each(Image("else", 0)) for each in selects] == [False, True]
+
+
+def test_all_is_done_that_would_have_been_wherever_memory_runs_out():
+    """At one of every forty calls to the outside; `tests/torture/memory.py` has the others."""
+    whole = Ports()
+    expected = deeds(live(whole))
+    for number in range(1, len(whole.names), len(whole.names) // 40):
+        assert deeds(live(Ports(number))) == expected, (number, whole.names[number - 1])
+
+
+# --- signs of life ---
+
+
+def test_a_look_that_did_not_fail_is_a_sign_of_life_and_one_that_did_is_none():
+    def unready():
+        raise Unready
+
+    alive, source = [], Script(nothing, out_of_memory, nothing, unready, nothing)
+    running = made(source, Lines())
+    running._alive = lambda now: alive.append(source.looks)
+    running.run()
+    assert alive == [1, 3, 5, 6]
+
+
+def test_nobody_who_waits_for_signs_of_life_loses_patience(monkeypatch):
+    looks = []
+    source = Script(*[lambda: looks.append(time.monotonic())] * 4)
+    running = made(source, Lines(), monitors=[monitor({"rmem > 9t": "exec x"})], interval=3600)
+    running._patience = 0.1
+    running.run()
+    assert all(later - sooner < 0.5 for sooner, later in pairwise(looks))
+
+
+def test_the_log_may_catch_up_at_each_look():
+    log, tries = Lines(), []
+    log.catch_up = tries.append
+    made(Script(nothing, out_of_memory, nothing), log).run()
+    assert len(tries) == 4

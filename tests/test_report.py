@@ -128,3 +128,75 @@ def test_a_refused_configuration_is_told_with_every_problem(reporter, log):
         (ERROR, "a.conf:2:3: wrong"),
         (ERROR, "b.conf: missing"),
     ]
+
+
+# --- faults of ours ---
+
+
+def fault(text="oh"):
+    try:
+        raise ZeroDivisionError(text)
+    except ZeroDivisionError as error:
+        return error
+
+
+def test_a_fault_is_told_with_where_it_came_from():
+    log = Lines()
+    Reporter(log).fault("a look", fault(), 0.0)
+    assert log[0] == (ERROR, "a look failed; please report this:")
+    assert log[-1] == (ERROR, "ZeroDivisionError: oh")
+    assert f"{__file__}, line " in log.text()
+
+
+def test_what_keeps_failing_is_told_once_a_minute_and_how_often_it_did():
+    log, heads = Lines(), []
+    reporter = Reporter(log)
+    for second in range(121):
+        reporter.fault("a look", fault(), float(second))
+    heads = [text for _, text in log if text.startswith("a look")]
+    assert heads == [
+        "a look failed; please report this:",
+        "a look failed, 59 times more since this was told; please report this:",
+        "a look failed, 59 times more since this was told; please report this:",
+    ]
+
+
+def test_each_kind_of_fault_and_what_failed_by_it_is_told():
+    log = Lines()
+    reporter = Reporter(log)
+    for what, error in (("a look", fault()), ("a turn", fault()), ("a look", OSError(12, "short"))):
+        reporter.fault(what, error, 0.0)
+    assert len([text for _, text in log if "please report" in text]) == 3
+
+
+def test_that_memory_is_short_is_no_fault_to_be_reported():
+    log = Lines()
+    Reporter(log).fault("a look", MemoryError(), 0.0)
+    assert log == [(ERROR, "a look failed for want of memory, and is made up for")]
+
+
+@pytest.mark.parametrize(
+    "tell",
+    [
+        lambda reporter: reporter.outcome(Outcome(verdict(), Result.SENT)),
+        lambda reporter: reporter.verdict(verdict(kind=Kind.PROTECTED, reason="x")),
+        lambda reporter: reporter.fault("a look", fault(), 0.0),
+        lambda reporter: reporter.left_stopped([1], "by a rule"),
+    ],
+)
+def test_what_cannot_be_told_for_want_of_memory_is_not_passed_over_in_silence(tell):
+    log = Short()
+    tell(Reporter(log))
+    assert log == [(ERROR, "something happened that cannot be told, for want of memory")]
+
+
+class Short(Lines):
+    """A log with memory for the second line only."""
+
+    failed = False
+
+    def write(self, priority, text):
+        if not self.failed:
+            self.failed = True
+            raise MemoryError
+        super().write(priority, text)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fallfromgrace import children, loop, readiness, reading, resident
+from fallfromgrace import children, loop, pressure, privileges, readiness, reading, resident
 from fallfromgrace.logs import StderrLog, SyslogLog
 from fallfromgrace.orders import Orders
 from fallfromgrace.pidfile import PidFile
@@ -35,6 +35,8 @@ class StandIn:
         monkeypatch.setattr(loop, "Loop", self)
         monkeypatch.setattr(loop, "block_signals", lambda: None)
         monkeypatch.setattr(children, "be_called", lambda name: None)
+        monkeypatch.setattr(pressure, "lock_memory", lambda tell: None)
+        monkeypatch.setattr(pressure, "spare_us", lambda tell: 7)
 
     def __call__(self, config, **parts):
         self.config, self.parts = config, parts
@@ -61,15 +63,15 @@ def config(tmp_path):
 def obey(config, **more):
     """What comes of orders; more of them as given."""
     reader = reading.start(config)
-    given = {"pidfile": "", "waiting": -1, "dry_run": 0, "verbose": 0, **more}
+    given = {"pidfile": "", "state": "none", "waiting": -1, "dry_run": 0, "verbose": 0, **more}
     return resident.main(Orders(config=config, reader=reader.pid, pipe=reader.pipe, **given).words()[1:])
 
 
-@pytest.mark.parametrize(("euid", "only"), [(0, None), (1000, 1000)])
-def test_root_acts_on_everybody_and_a_user_only_on_their_own(euid, only, config, stand_in, monkeypatch):
-    monkeypatch.setattr(os, "geteuid", lambda: euid)
+@pytest.mark.parametrize("everybody", [True, False])
+def test_who_may_acts_on_everybody_and_others_only_on_their_own(everybody, config, stand_in, monkeypatch):
+    monkeypatch.setattr(privileges, "acts_on_everybody", lambda: everybody)
     assert obey(config) == 0
-    assert stand_in.parts["myself"] == (os.getpid(), only)
+    assert stand_in.parts["myself"] == (os.getpid(), None if everybody else os.geteuid())
 
 
 def test_orders_reach_the_parts_they_are_for(config, stand_in):
@@ -158,7 +160,7 @@ from fallfromgrace.orders import Orders
 
 heard = []
 
-def hear(state):
+def hear(_, state):
     heard.append(state.partition("=")[0])
     if heard == ["READY"]:
         os.kill(os.getpid(), signal.SIGHUP)
@@ -166,9 +168,9 @@ def hear(state):
         print(*sorted(set(sys.modules) - before))
         os.kill(os.getpid(), signal.SIGTERM)
 
-resident.sd_notify = hear
+resident.Systemd.tell = hear
 reader = reading.start(sys.argv[1])
-orders = Orders(sys.argv[1], "", reader.pid, reader.pipe, -1, 0, 0)
+orders = Orders(sys.argv[1], "", sys.argv[1] + ".state", reader.pid, reader.pipe, -1, 0, 0)
 sys.exit(resident.main(orders.words()[1:]))
 """
 # With what each would cost, in MB; see records and reading for others.
@@ -182,7 +184,6 @@ DEAR = {
     "difflib": 0.1,
     "html": 0.5,
     "inspect": 1.3,
-    "json": 0.2,
     "lockfile": 0.3,
     "logging": 1.0,
     "pathlib": 0.6,

@@ -492,3 +492,25 @@ def test_what_waits_in_a_share_of_its_own_goes_with_its_monitor(spawner, told):
         spawner.start(asks("exec sleep 60", told, owner=owner, share="s", most=1), 0.0)
     spawner.keep({"m1"})
     assert (spawner.busy, told) == (2, [None])
+
+
+def test_an_end_that_cannot_be_told_at_once_is_taken_note_of_once_and_told_later():
+    log, ended = Lines(), []
+    spawner = Spawner(log)
+    spawner.start(Command("exit 3", "m", {"PATH": os.defpath}, "l"), 0.0)
+    spawner.start(Command("exit 4", "m", {"PATH": os.defpath}, "l", ended=ended.append), 0.0)
+    write, log.write = log.write, lambda *_: (_ for _ in ()).throw(MemoryError)
+
+    def fails():
+        try:
+            spawner.tend(1.0)
+        except MemoryError:
+            return True
+        return False
+
+    until(fails, "its end is noticed")
+    log.write = write
+    until(lambda: spawner.tend(2.0) or spawner.idle, "nothing is left")
+    assert log.text().count("status=3") == 1
+    assert ended == [4]
+    assert not spawner.groups
