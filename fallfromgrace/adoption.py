@@ -1,4 +1,4 @@
-"""What a new configuration takes over from the one before it, or from a daemon that has ended; and what that changed."""
+"""What a new configuration takes over from the one before it, or from a daemon that has ended; and what it changed."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def keeping(path: str, config: str, tell: Callable[[str], None]) -> Iterator[For
 def _locked(path: str, config: str, tell: Callable[[str], None], held: contextlib.ExitStack) -> Forgetful:
     if not path:
         return _without("there is no XDG_RUNTIME_DIR to keep a state in", tell)
-    author, file = Author(__version__, _boot(), os.getpid(), config, moment()), StateFile(path)
+    author, file = Author(__version__, boot(), os.getpid(), config, moment()), StateFile(path)
     held.enter_context(file.locked())
     return Keeper(file, author, tell)
 
@@ -153,7 +153,7 @@ def _without(why: str, tell: Callable[[str], None]) -> Forgetful:
     return Forgetful()
 
 
-def _boot() -> str:
+def boot() -> str:
     """Which start of the machine this is, and which of its PID namespaces: elsewhere pids are others'."""
     with open("/proc/sys/kernel/random/boot_id", "rb", buffering=0) as file:
         return f"{file.read(64).decode('ascii', 'replace').strip()} {os.readlink('/proc/self/ns/pid')}"

@@ -52,9 +52,11 @@ class Kept:
                 try:
                     line = pread(file.fd, _LINE, 0)
                 except OSError:
-                    continue
+                    line = b""
                 # Most processes are as they were, and a comparison costs a tenth of what taking the line apart does.
                 size = file.size if line == file.line else file.take(line)
+                if not size:
+                    size = self._of_another_thread(identity)
             if size:
                 found[identity] = size
         return found
@@ -87,15 +89,27 @@ class Kept:
             return None
         return self._read_and_keep(identity, file)
 
-    def _opened(self, identity: ProcessId) -> _File | None:
-        """A descriptor that is sure to be of that process: `stat` says who has the pid after it was opened."""
-        file = os.open(f"{self._root}/{identity.pid}/statm", os.O_RDONLY)
+    def _of_another_thread(self, identity: ProcessId) -> Size | None:
+        """The thread that the file is of has ended, and perhaps all of the process."""
+        stat = None
         with contextlib.suppress(OSError):
             stat = procfs.read_stat(identity.pid, self._root)
-            if stat and stat.start == identity.start:
-                return _File(file)
+        if stat is None or not stat.survivor:
+            return None
+        self.drop(identity)
+        return self._first(identity)
+
+    def _opened(self, identity: ProcessId, survivor: int = 0) -> _File | None:
+        """A descriptor that is sure to be of that process: `stat` says who has the pid after it was opened."""
+        home = f"{self._root}/{identity.pid}" + (f"/task/{survivor}" if survivor else "")
+        file, stat = os.open(f"{home}/statm", os.O_RDONLY), None
+        with contextlib.suppress(OSError):
+            stat = procfs.read_stat(identity.pid, self._root)
+        same = stat is not None and stat.start == identity.start
+        if stat and same and stat.survivor == survivor:
+            return _File(file)
         os.close(file)
-        return None
+        return self._opened(identity, stat.survivor) if stat and same and not survivor else None
 
     def _read_and_keep(self, identity: ProcessId, file: _File) -> Size | None:
         size = None
@@ -119,8 +133,8 @@ class _File:
         self.size: Size | None = None
 
     def take(self, line: bytes) -> Size | None:
-        """What a line says."""
-        self.line, self.size = line, procfs.parse_statm(line)
+        """What a line says; nothing of who has ended."""
+        self.line, self.size = line, procfs.parse_statm(line) if line else None
         return self.size
 
 

@@ -10,10 +10,16 @@ from collections.abc import Callable, Collection, Iterable
 from math import floor, inf
 
 from fallfromgrace import measures, procfs, source
+from fallfromgrace.cmdlines import CommandLines
+from fallfromgrace.deferral import Deferral
+from fallfromgrace.errands import Errands
 from fallfromgrace.events import Events, Feed
 from fallfromgrace.expression import Sample
+from fallfromgrace.glimpses import Glimpses
 from fallfromgrace.kept import Kept
+from fallfromgrace.patience import Patience, Unfinished
 from fallfromgrace.readings import Facet, Want
+from fallfromgrace.rollups import Rollups
 from fallfromgrace.roster import NOBODY, Kin, Roster
 from fallfromgrace.shortage import Shortage
 from fallfromgrace.source import Glimpse
@@ -43,11 +49,20 @@ class LinuxSource:
         *,
         connect: Callable[[], Feed] | None = None,
         kept: Kept | None = None,
+        patience: Patience | None = None,
+        lines: CommandLines | None = None,
     ) -> None:
+        """`patience` is that of the patterns which select, if they have any."""
         self._root = root
+        self._patience = patience
+        self._errands = Errands(root, source.LONGEST_ARGUMENTS)
+        self._lines = lines or CommandLines(tell, self._errands, root)
         self._events = Events(tell, connect) if connect else Events(tell)
         self._shortage = Shortage(tell)
-        self._usage = Usage(tell, self._shortage, kept or Kept(root), root)
+        self._glimpses = Glimpses(self._lines, self._shortage, root, self._known)
+        rollups = Rollups(root, self._errands, self._lines.hangs)
+        self._usage = Usage(tell, self._shortage, kept or Kept(root), root, rollups)
+        self._roster = Roster()
         self._whole: dict[int, Process] = {}  # the selected, and those below
         self._forget_everybody(lambda image: False)
 
@@ -63,6 +78,7 @@ class LinuxSource:
 
     def _forget_everybody(self, selects: Callable[[Runs], bool]) -> None:
         self._selects = selects
+        self._glimpses.remember(self._whole.values())
         for process in self._whole.values():
             self._usage.forget(process.id)
         self._roster = Roster()
@@ -72,6 +88,7 @@ class LinuxSource:
         self._altered = True  # since the table was made
         self._unsettled = False  # who belongs to the whole
         self._unread: set[int] = set()
+        self._deferral = Deferral(self._patience)
         self._young: dict[int, float] = {}  # until when
         self._turns = Turns(ROUND_SECONDS)
         self._listed_at = -inf
@@ -83,7 +100,8 @@ class LinuxSource:
     def close(self) -> None:
         """Let go of all that is open."""
         self._events.close()
-        self._usage.kept.close()
+        self._usage.close()
+        self._errands.close()
 
     def prepare(self, facets: Collection[Facet]) -> None:
         """See Source."""
@@ -112,13 +130,17 @@ class LinuxSource:
         if self._anew or (self._fell_short and self._now < self._began + _PATIENCE_SECONDS):
             raise source.Unready
         self._complete_once = True
+        self._glimpses.forget()
 
     def _look(self) -> None:
+        self._lines.begin()
         self._hear()
         if self._now - self._ticked >= 1:
             self._tick()
         if self._unread:
             self._read_unread()
+        if self._deferral:
+            self._judge_deferred()
         if self._unsettled:
             self._settle()
         if self._altered:
@@ -126,14 +148,21 @@ class LinuxSource:
 
     def next_look(self) -> float:
         """See Source; whole seconds, so that what is due then costs no wake-up of its own."""
-        soon = self._unread or self._unsettled or self._young or not self._events.complete
+        soon = self._unread or self._deferral or self._unsettled or self._young or not self._events.complete
         return self._ticked + (1 if soon else _TURN_SECONDS)
 
     def _hear(self) -> None:
         batch = self._events.drain(self._now)
-        for pid in batch.ended:
+        self._unread |= self._shortage.each(batch.ended, self._hear_of_end, self._now) | batch.changed
+
+    def _hear_of_end(self, pid: int) -> None:
+        """Others of its threads may go on; nothing tells when they end."""
+        kin = self._roster.get(pid)
+        stat = procfs.read_stat(pid, self._root) if kin else None
+        if kin and stat and stat.survivor and stat.start == kin.start:
+            self._unread.add(pid)
+        else:
             self._drop(pid)
-        self._unread |= batch.changed
 
     def _tick(self) -> None:
         """What is done once a second: the young, whose turn it is, and without events the list of pids."""
@@ -142,7 +171,7 @@ class LinuxSource:
         anew = self._anew or self._events.overdue(self._now)
         if anew or self._is_stale() or not self._events.complete:
             self._find(anew)
-        self._unread |= self._young.keys()
+        self._unread |= self._young.keys() | self._lines.due(self._now)
         self._young = {pid: until for pid, until in self._young.items() if until > self._now}
         if not anew:
             self._take_turns(elapsed)
@@ -181,27 +210,45 @@ class LinuxSource:
         taken = self._turns.take(elapsed, self._roster.pids)
         if self._events.complete:
             self._unread.update(pid for pid in taken if pid in self._whole)
-            self._unread |= self._shortage.each((pid for pid in taken if pid not in self._whole), self._skim, self._now)
+            self._unread |= self._each([pid for pid in taken if pid not in self._whole], self._skim)
         else:
             self._unread.update(taken)
 
-    def _skim(self, pid: int) -> None:
+    def _skim(self, pid: int, seen: Glimpse | None) -> None:
         kin = self._roster.get(pid)
-        if kin and hash(source.read_arguments(pid, self._root)) != kin.arguments:  # also None, where it is gone
+        if kin and (seen.digest if seen else NOBODY.arguments) != kin.arguments:
             self._unread.add(pid)
 
     # --- reading ---
 
+    def _known(self, pid: int) -> tuple[Kin | None, Process | None]:
+        return self._roster.get(pid), self._whole.get(pid)
+
+    def _each(self, pids: Iterable[int], use: Callable[[int, Glimpse | None], None]) -> set[int]:
+        """Use a glimpse at each but our own; those for whom it was not enough, or too late."""
+        return self._glimpses.each(set(pids) - self._errands.pids, use, self._now)
+
     def _read_unread(self) -> None:
         """In the order of the pids, so that most parents come before their children."""
         failed: set[int] = set()
-        while self._unread:  # who has ended leaves children that are to be read again
-            pids, self._unread = sorted(self._unread), set()
-            failed |= self._shortage.each(pids, self._read, self._now)
-        self._unread, self._fell_short = failed, bool(failed)
+        with self._deferral.briefly():
+            while self._unread:  # who has ended leaves children that are to be read again
+                pids, self._unread = self._unread, set()
+                failed |= self._each(pids, self._read_briefly)
+        self._unread = failed | self._deferral.unasked
+        self._fell_short = bool(self._unread)
 
-    def _read(self, pid: int) -> None:
-        seen, before = source.glimpse(pid, self._root), self._roster.get(pid)
+    def _read_briefly(self, pid: int, seen: Glimpse | None) -> None:
+        if not self._deferral.puts_off(pid, seen.digest if seen else None):
+            self._read(pid, seen)
+
+    def _judge_deferred(self) -> None:
+        """Until then they are known as what they were."""
+        for pid in self._deferral.take_up():
+            self._unread |= self._each([pid], self._read)
+
+    def _read(self, pid: int, seen: Glimpse | None) -> None:
+        before = self._roster.get(pid)
         if before is NOBODY:
             before = None
         elif before and (seen is None or seen.stat.start != before.start):
@@ -212,10 +259,21 @@ class LinuxSource:
                 self._note(pid, seen, before)
             except source.Gone:
                 self._drop(pid)
+            except Unfinished:
+                self._defer(pid, seen, before)
+
+    def _defer(self, pid: int, seen: Glimpse, before: Kin | None) -> None:
+        self._deferral.add(pid, seen.digest)
+        if before is None:
+            self._roster.put(pid, NOBODY)
+            self._turns.add(pid)
 
     def _note(self, pid: int, seen: Glimpse, before: Kin | None) -> None:
         """What was read of a process, which was known as something before."""
         kin = self._judged(pid, seen, before)
+        self._deferral.drop(pid)
+        if seen.stat.survivor:
+            self._young[pid] = self._now + _YOUNG_SECONDS  # nothing tells when it ends
         if before is None or before.image != kin.image:
             self._turns.add(pid)
             self._watch_while_young(pid, kin)
@@ -228,14 +286,14 @@ class LinuxSource:
 
     def _judged(self, pid: int, seen: Glimpse, before: Kin | None) -> Kin:
         """As what it is known now. Whether it is selected is asked only if it runs something else than before."""
-        arguments = hash(seen.arguments)
+        stat, arguments = seen.stat, seen.digest
         if before and before.image == (arguments if before.plain else _digest(seen)):
-            return before._replace(ppid=seen.stat.ppid)
+            return before._replace(ppid=stat.ppid, comm=hash(stat.comm))
         seen.asked = False
         selected = self._selects(seen)
         image = _digest(seen) if selected or seen.asked else arguments  # which may fail, before anything is noted
         (self._roots.add if selected else self._roots.discard)(pid)
-        return Kin(seen.stat.start, seen.stat.ppid, arguments, image)
+        return Kin(stat.start, stat.ppid, arguments, image, hash(stat.comm))
 
     def _watch_while_young(self, pid: int, kin: Kin) -> None:
         """One without arguments may be in the middle of an exec, and is as good as young."""
@@ -249,6 +307,7 @@ class LinuxSource:
         for child in self._roster.drop(pid):
             self._unread.add(child)
             self._young[child] = self._now + _YOUNG_SECONDS
+        self._deferral.drop(pid)
         self._roots.discard(pid)
         self._unsettled = self._unsettled or pid in self._whole
 
@@ -259,12 +318,12 @@ class LinuxSource:
         members = self._roster.below(self._roots)
         for pid in self._whole.keys() - members:
             self._release(self._whole.pop(pid))
-        failed = self._shortage.each(sorted(members - self._whole.keys()), self._complete, self._now)
+        failed = self._each(members - self._whole.keys(), self._complete)
         self._fell_short = self._fell_short or bool(failed)
         self._unsettled = len(members) > len(self._whole)
 
-    def _complete(self, pid: int) -> None:
-        process, kin = source.read_process(pid, self._root), self._roster.get(pid)
+    def _complete(self, pid: int, seen: Glimpse | None) -> None:
+        process, kin = source.whole(seen), self._roster.get(pid)
         if process and kin and process.id.start == kin.start:
             self._keep(process)
         else:
@@ -305,8 +364,8 @@ class LinuxSource:
 
     def reread(self, pid: int) -> tuple[Process, Sample] | None:
         """See Source."""
-        return source.reread(pid, self._root)
+        return source.with_size(self._glimpses.at(pid, self._now), pid, self._root)
 
 
 def _digest(seen: Glimpse) -> int:
-    return hash((seen.arguments, seen.uid, seen.exe))
+    return hash((seen.digest, seen.uid, seen.exe))

@@ -57,9 +57,7 @@ class Memory:
 
     def forget(self, table: ProcessTable, kept: Collection[InstanceKey]) -> None:
         """Drop what belongs to processes that have ended, or are no longer covered."""
-        self.instances = {
-            key: lifecycle.forgetting(each, table) for key, each in self.instances.items() if key in kept
-        }
+        self.instances = {key: lifecycle.forgetting(each, table) for key, each in self.instances.items() if key in kept}
         self.limits = {key: at for key, at in self.limits.items() if _remains(key[2], table)}
         self.retries = {key: at for key, at in self.retries.items() if _remains(key[2], table)}
         self.clocks = {key: clock for key, clock in self.clocks.items() if key[0] in table}

@@ -37,10 +37,12 @@ def _read_descriptors(identity: ProcessId, root: str) -> Sample | None:
     limit = procfs.read_descriptor_limit(identity.pid, root)
     sample = {} if limit is None else {"fdlimit": limit}
     try:
+        if survivor := procfs.of_survivor(identity.pid, root):  # psutil finds none where the first thread has ended
+            return {**sample, "fds": len(os.listdir(f"{survivor}/fd"))}
         return {**sample, "fds": psutil.Process(identity.pid).num_fds()}
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return None
-    except psutil.AccessDenied:
+    except (psutil.AccessDenied, PermissionError):
         return sample
 
 

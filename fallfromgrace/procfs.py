@@ -6,9 +6,11 @@ name imitates it; it reads command lines whole, which may be 2 MB, and leaves NU
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from fallfromgrace.table import Size
@@ -16,12 +18,15 @@ from fallfromgrace.table import Size
 PAGE = os.sysconf("SC_PAGESIZE")
 
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD of include/linux/sched.h
+ENDED = "ZX"
+_STATM = 128  # bytes of a statm line that are enough for its first two numbers
 
 
 class Stat(NamedTuple):
     """Fields of /proc/PID/stat, proc(5).
 
-    `start` counts clock ticks since boot, `ticks` those of CPU time that it has used.
+    `start` counts clock ticks since boot, `ticks` those of CPU time that it has used. `survivor` is a living thread of
+    a process whose first one has ended, for which the kernel shows a zombie that uses nothing; the state is then its.
     """
 
     comm: str
@@ -32,11 +37,12 @@ class Stat(NamedTuple):
     kernel_thread: bool
     ticks: int = 0
     threads: int = 1
+    survivor: int = 0
 
     @property
     def ended(self) -> bool:
         """Whether it only waits for its parent to take note."""
-        return self.state in "ZX"
+        return self.state in ENDED
 
 
 def read_pids(root: str = "/proc") -> set[int]:
@@ -77,13 +83,43 @@ def parse_stat(line: bytes) -> Stat:
 
 def read_stat(pid: int, root: str = "/proc") -> Stat | None:
     """A process's stat; None where there is no such process, or none that we may see."""
-    line = _read(f"{root}/{pid}/stat", 4096)
-    return parse_stat(line) if line else None
+    line = read_stat_line(pid, root)
+    return resolve(parse_stat(line), f"{root}/{pid}") if line else None
 
 
-def read_arguments(pid: int, limit: int, root: str = "/proc") -> bytes | None:
+def read_stat_line(pid: int, root: str = "/proc") -> bytes | None:
+    """The same as the kernel has it."""
+    return _read(f"{root}/{pid}/stat", 4096)
+
+
+def resolve(stat: Stat, home: str) -> Stat:
+    """What a stat line says of the process with that directory, whichever of its threads are left."""
+    if stat.state in ENDED and stat.threads > 1:
+        for thread in _living_threads(home):
+            line = _read(f"{home}/task/{thread}/stat", 4096)
+            if line and (state := parse_stat(line).state) not in ENDED:
+                return stat._replace(state=state, survivor=thread)
+    return stat
+
+
+def _living_threads(home: str) -> Iterator[int]:
+    """Those that still have an address space: of a process that was killed none has, though it takes a while to end."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError), os.scandir(f"{home}/task") as threads:
+        for thread in threads:
+            line = _read(f"{thread.path}/statm", _STATM)
+            if line and parse_statm(line):
+                yield int(thread.name)
+
+
+def of_survivor(pid: int, root: str = "/proc") -> str:
+    """Where to read of a process if only other threads than its first one are left of it; else empty."""
+    stat = read_stat(pid, root)
+    return f"{root}/{pid}/task/{stat.survivor}" if stat and stat.survivor else ""
+
+
+def read_arguments(pid: int, limit: int, root: str = "/proc", survivor: int = 0) -> bytes | None:
     """The arguments as the kernel has them, a NUL after each, of at most `limit` bytes; None where there are none."""
-    return _read(f"{root}/{pid}/cmdline", limit)
+    return _read(f"{root}/{pid}/task/{survivor}/cmdline" if survivor else f"{root}/{pid}/cmdline", limit)
 
 
 def join_arguments(arguments: bytes, limit: int) -> str:
@@ -103,8 +139,12 @@ def parse_statm(line: bytes) -> Size | None:
 
 def read_size(pid: int, root: str = "/proc") -> Size | None:
     """How large a process is; None where it has ended, or may not be looked at."""
-    line = _read(f"{root}/{pid}/statm", 128)
-    return parse_statm(line) if line else None
+    line = _read(f"{root}/{pid}/statm", _STATM)
+    size = parse_statm(line) if line else None
+    if line and not size and (survivor := of_survivor(pid, root)):
+        line = _read(f"{survivor}/statm", _STATM)
+        return parse_statm(line) if line else None
+    return size
 
 
 # At the beginning of a line: the first is the name, in which the kernel escapes newlines.
@@ -119,10 +159,17 @@ def read_euid(pid: int, root: str = "/proc") -> int | None:
 
 def read_exe(pid: int, root: str = "/proc") -> str:
     """The path of what a process executes, also where that file is gone; empty where we may not know."""
+    exe = _read_link(f"{root}/{pid}/exe")
+    if not exe and (survivor := of_survivor(pid, root)):
+        exe = _read_link(f"{survivor}/exe")
+    return exe.removesuffix(" (deleted)")
+
+
+def _read_link(path: str) -> str:
     try:
-        return os.readlink(f"{root}/{pid}/exe").removesuffix(" (deleted)")
+        return os.readlink(path)
     except OSError as error:
-        if error.errno in _OUR_OWN_WANT:
+        if error.errno in OUR_OWN_WANT:
             raise
         return ""
 
@@ -141,7 +188,15 @@ class Rollup(NamedTuple):
 
 def read_rollup(pid: int, root: str = "/proc") -> Rollup | None:
     """A process's memory as shared with others; None where it may not be read, or the kernel is older than 4.14."""
-    found = dict(_ROLLUP.findall(_read(f"{root}/{pid}/smaps_rollup", 4096) or b""))
+    text = _read(f"{root}/{pid}/smaps_rollup", 4096)
+    if not text and (survivor := of_survivor(pid, root)):
+        text = _read(f"{survivor}/smaps_rollup", 4096)
+    return parse_rollup(text or b"")
+
+
+def parse_rollup(text: bytes) -> Rollup | None:
+    """What a smaps_rollup says."""
+    found = dict(_ROLLUP.findall(text))
     if b"Pss" not in found:
         return None
     unique = sum(int(size) for name, size in found.items() if name.startswith(b"Private"))
@@ -166,7 +221,8 @@ def read_pressure(root: str = "/proc") -> float | None:
     return float(found[1]) if found else None
 
 
-_OUR_OWN_WANT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+# What is no reason to take somebody for gone.
+OUR_OWN_WANT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def _read(path: str, limit: int) -> bytes | None:
@@ -178,6 +234,6 @@ def _read(path: str, limit: int) -> bytes | None:
         finally:
             os.close(file)
     except OSError as error:
-        if error.errno in _OUR_OWN_WANT:
+        if error.errno in OUR_OWN_WANT:
             raise
         return None  # gone, hidden, or unreadable for a reason of its own, which must not cost us the others

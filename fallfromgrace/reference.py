@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 import psutil
 
-from fallfromgrace import measures, meters, source
+from fallfromgrace import measures, meters, procfs, source
 from fallfromgrace.expression import Sample
 from fallfromgrace.readings import Facet, Want
 from fallfromgrace.rollups import Rollups
@@ -96,5 +96,8 @@ def _read_memory(identity: ProcessId) -> Sample | None:
         return {}
     except psutil.NoSuchProcess:
         return None
-    # Without an address space it has just ended; zeros would be less than any limit.
-    return {"rmem": memory.rss, "vmem": memory.vms} if memory.vms else None
+    if memory.vms:
+        return {"rmem": memory.rss, "vmem": memory.vms}
+    # It has just ended, and zeros would be less than any limit; or other threads than its first one are left.
+    size = procfs.read_size(identity.pid)
+    return size._asdict() if size else None

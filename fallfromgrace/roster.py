@@ -7,15 +7,16 @@ from typing import NamedTuple
 
 
 class Kin(NamedTuple):
-    """What is kept of a process: its start, its parent, and digests of its arguments and of all that it runs.
+    """What is kept of a process: its start, its parent, and digests of its arguments, all that it runs, and its name.
 
-    The two are the same of one for whom nothing but its arguments matters.
+    The first two of these are the same of one for whom nothing but its arguments matters.
     """
 
     start: int
     ppid: int
     arguments: int
     image: int
+    comm: int = 0
 
     @property
     def plain(self) -> bool:

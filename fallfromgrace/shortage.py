@@ -29,7 +29,7 @@ class Shortage:
             self._tell(f"not all processes can be looked at ({error.strerror}); it is tried again at each look")
         self._seen_at = now
 
-    def each(self, pids: Iterable[int], read: Callable[[int], None], now: float) -> set[int]:
+    def each(self, pids: Iterable[int], read: Callable[[int], object], now: float) -> set[int]:
         """Read them; those for whom it was not enough."""
         failed = set()
         for pid in pids:

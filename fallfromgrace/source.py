@@ -9,14 +9,14 @@ from typing import Protocol
 from fallfromgrace import procfs
 from fallfromgrace.expression import Sample
 from fallfromgrace.readings import Facet, Want
-from fallfromgrace.table import Image, Process, ProcessId, ProcessTable, Runs, Size
+from fallfromgrace.table import UNREADABLE, Image, Process, ProcessId, ProcessTable, Runs, Size
 
 # A command line may be 2 MB long and is chosen by whoever runs the process; nobody's regex needs more than this.
 LONGEST_CMDLINE = 8192
 # Stands for what was cut off, so that a `$` does not match at the cut.
 CUT = "..."
 # A character may take four bytes; one byte more tells that there was more.
-_LONGEST_ARGUMENTS = 4 * LONGEST_CMDLINE + 1
+LONGEST_ARGUMENTS = 4 * LONGEST_CMDLINE + 1
 
 
 class Source(Protocol):
@@ -70,19 +70,25 @@ class Glimpse:
     """A process, its arguments as the kernel has them, and the rest of its image as soon as that is asked for.
 
     Few monitors ask for the owner or the program of what has another command line, and these are half of the reading.
+    `digest` is the same for the same arguments. These are None where they cannot be read.
     """
 
-    def __init__(self, pid: int, stat: procfs.Stat, arguments: bytes, root: str) -> None:
+    def __init__(self, pid: int, stat: procfs.Stat, arguments: bytes | None, root: str) -> None:
         self.pid = pid
         self.stat = stat
         self.arguments = arguments
+        self.digest = hash(arguments)
         self.asked = False  # for more than the command line
         self._root = root
 
     @cached_property
     def cmdline(self) -> str:
         """The arguments joined by single spaces."""
-        return _shown(self.arguments)
+        return UNREADABLE if self.arguments is None else _shown(self.arguments)
+
+    def recall(self, digest: int, cmdline: str) -> None:
+        """Its arguments cannot be read, and are taken for what they were before."""
+        self.digest, self.cmdline = digest, cmdline
 
     @cached_property
     def uid(self) -> int:
@@ -111,32 +117,42 @@ def glimpse(pid: int, root: str = "/proc") -> Glimpse | None:
     stat = procfs.read_stat(pid, root)
     if stat is None or stat.ended or stat.kernel_thread:
         return None
-    arguments = read_arguments(pid, root)
+    arguments = procfs.read_arguments(pid, LONGEST_ARGUMENTS, root, stat.survivor)
     return None if arguments is None else Glimpse(pid, stat, arguments, root)
+
+
+def glimpsed(pid: int, line: bytes, arguments: bytes | None, root: str) -> Glimpse | None:
+    """The same of what somebody else has read: a stat line, and the arguments if they could be."""
+    stat = procfs.resolve(procfs.parse_stat(line), f"{root}/{pid}")
+    return None if stat.ended or stat.kernel_thread else Glimpse(pid, stat, arguments, root)
 
 
 def read_process(pid: int, root: str = "/proc") -> Process | None:
     """A process whole; None as for a glimpse."""
-    seen = glimpse(pid, root)
+    return whole(glimpse(pid, root))
+
+
+def whole(seen: Glimpse | None) -> Process | None:
+    """All of a process; None as for a glimpse."""
     try:
         return seen.process if seen else None
     except Gone:
         return None
 
 
-def read_arguments(pid: int, root: str = "/proc") -> bytes | None:
-    """As much of a command line as is looked at."""
-    return procfs.read_arguments(pid, _LONGEST_ARGUMENTS, root)
-
-
 def _shown(arguments: bytes) -> str:
-    cmdline = procfs.join_arguments(arguments, _LONGEST_ARGUMENTS)
+    cmdline = procfs.join_arguments(arguments, LONGEST_ARGUMENTS)
     return cmdline if len(cmdline) <= LONGEST_CMDLINE else cmdline[:LONGEST_CMDLINE] + CUT
 
 
 def reread(pid: int, root: str = "/proc") -> tuple[Process, Sample] | None:
     """See Source."""
-    process, size = read_process(pid, root), procfs.read_size(pid, root)
+    return with_size(glimpse(pid, root), pid, root)
+
+
+def with_size(seen: Glimpse | None, pid: int, root: str) -> tuple[Process, Sample] | None:
+    """All of a process, and how large it is; None as for a glimpse."""
+    process, size = whole(seen), procfs.read_size(pid, root)
     return (process, size._asdict()) if process and size else None
 
 

@@ -18,11 +18,13 @@ _BY_PSUTIL = frozenset({Facet.IO, Facet.DESCRIPTORS, Facet.MACHINE})
 class Usage:
     """The readings of a source; see Source. `sizes` is that of `kept`."""
 
-    def __init__(self, tell: Callable[[str], None], shortage: Shortage, kept: Kept, root: str) -> None:
+    def __init__(
+        self, tell: Callable[[str], None], shortage: Shortage, kept: Kept, root: str, rollups: Rollups | None = None
+    ) -> None:
         self._tell = tell
         self._shortage = shortage
         self._root = root
-        self._rollups = Rollups(root)
+        self._rollups = rollups or Rollups(root)
         self._machine: Callable[[], Sample] = dict  # knows nothing, unless prepared
         self._lacking = False  # and told so
         self._now = 0.0
@@ -59,6 +61,11 @@ class Usage:
         """A process that has ended, or runs something else now."""
         self._rollups.drop(identity)
         self.kept.drop(identity)
+
+    def close(self) -> None:
+        """Let go of all that is open."""
+        self._rollups.close()
+        self.kept.close()
 
     def _measured(self, identity: ProcessId, facets: list[Facet]) -> Sample | None:
         if facets == [Facet.MEMORY] and identity in self.kept:

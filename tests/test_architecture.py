@@ -117,8 +117,8 @@ def test_each_library_is_known_to_its_own_module_only(library):
     assert users <= ONLY_IN[library]
 
 
-# By number a signal reaches whoever has the pid by then. The exceptions: our own commands and other children, whose pids
-# are ours until we reap them, and kernels that have nothing better.
+# By number a signal reaches whoever has the pid by then. The exceptions: our own commands and other children, whose
+# pids are ours until we reap them, and kernels that have nothing better.
 SIGNALLED_IN = {("spawn", "killpg"), ("children", "kill"), ("errand", "kill"), ("signalling", "kill")}
 SIGNALLED_IN |= {("signalling", "pidfd_send_signal")}
 SIGNALLING = {"kill", "killpg", "tgkill", "tkill", "pthread_kill", "raise_signal", "pidfd_send_signal", "abort"}
@@ -152,9 +152,10 @@ def renamed():
 def looked_up():
     """`getattr(os, "kill")` and its like."""
     for name, node in nodes():
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in LOOKED_UP:
-            if node.func.id != "getattr" or ast.unparse(node.args[0]) in BY_FULL_NAME | {"ctypes", "libc"}:
-                yield name, ast.unparse(node)
+        called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+        harmless = called == "getattr" and ast.unparse(node.args[0]) not in BY_FULL_NAME | {"ctypes", "libc"}
+        if called in LOOKED_UP and not harmless:
+            yield name, ast.unparse(node)
 
 
 def gone_around():

@@ -48,7 +48,7 @@ def no_events():
 def both(recorded):
     fast = LinuxSource(lambda _: None, recorded.root, connect=no_events, kept=Kept(recorded.root, 100))
     yield fast, PsutilSource(recorded.root)
-    fast._usage.kept.close()
+    fast.close()
 
 
 @pytest.mark.parametrize(
@@ -197,8 +197,7 @@ def churning(request):
         assert told == []
     finally:
         crowd.end()
-        fast.configure(lambda image: False, process_events=False)
-        fast._usage.kept.close()
+        fast.close()
         while signal.sigtimedwait({events.WAKE}, 0):
             pass
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

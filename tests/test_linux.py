@@ -1,5 +1,6 @@
 """The fast source: who is noticed when, at what cost in readings, and what it does when it falls short."""
 
+import contextlib
 import errno
 import os
 import re
@@ -13,12 +14,14 @@ import mock
 import pytest
 
 from fallfromgrace import events, measures, procfs, source
+from fallfromgrace.cmdlines import Seen
 from fallfromgrace.connector import Batch, Connector, Unavailable
 from fallfromgrace.kept import Kept
 from fallfromgrace.linux import ROUND_SECONDS, LinuxSource
+from fallfromgrace.patience import Unfinished
 from fallfromgrace.readings import Facet, Want
 from fallfromgrace.source import Unready
-from fallfromgrace.table import Image, Process, ProcessId, Size
+from fallfromgrace.table import UNREADABLE, Image, Process, ProcessId, Size
 from tests.builders import MIB
 from tests.proctree import Proc
 from tests.victims import marker, state, until, victim
@@ -49,6 +52,39 @@ def none_here():
     raise Unavailable("there are no events here")
 
 
+class Lines:
+    """Command lines, read here and now, but of `hanging` by nobody, of `late` not in time, of `failing` not by us."""
+
+    def __init__(self, root):
+        self.root = root
+        self.hanging, self.late, self.failing, self.again = set(), set(), set(), set()
+
+    def begin(self):
+        pass
+
+    def due(self, now):
+        return self.again
+
+    def hangs(self, identity):
+        return identity.pid in self.hanging
+
+    def read(self, pids, now):
+        return {pid: self._tried(pid) for pid in pids if pid not in self.late}
+
+    def _tried(self, pid):
+        if pid in self.failing:
+            return OSError(errno.EMFILE, "Too many open files")
+        try:
+            line = procfs.read_stat_line(pid, self.root)
+            if not line or pid in self.hanging:
+                return Seen(line, None) if line else None
+            survivor = procfs.resolve(procfs.parse_stat(line), f"{self.root}/{pid}").survivor
+            arguments = procfs.read_arguments(pid, source.LONGEST_ARGUMENTS, self.root, survivor)
+            return None if arguments is None else Seen(line, arguments)
+        except OSError as error:
+            return error
+
+
 class World:
     """A /proc of our own and a source that reads it, with events or without; what it told, and whom it read."""
 
@@ -56,7 +92,10 @@ class World:
         self.proc, self.told, self.reads, self.judged = Proc(path), [], [], []
         self.feed, self.with_events = Feed(), with_events
         connect = (lambda: self.feed) if with_events else none_here
-        self.source = LinuxSource(self.told.append, self.proc.root, connect=connect, kept=Kept(self.proc.root, 100))
+        self.lines = Lines(self.proc.root)
+        self.source = LinuxSource(
+            self.told.append, self.proc.root, connect=connect, kept=Kept(self.proc.root, 100), lines=self.lines
+        )
         self.put, self.remove = self.proc.put, self.proc.remove
         read = procfs._read
         monkeypatch.setattr(procfs, "_read", lambda path, limit: self.reads.append(path) or read(path, limit))
@@ -94,21 +133,21 @@ class World:
 def world(request, tmp_path, monkeypatch):
     made = World(tmp_path, monkeypatch, request.param)
     yield made
-    made.source._usage.kept.close()
+    made.source.close()
 
 
 @pytest.fixture
 def heard(tmp_path, monkeypatch):
     made = World(tmp_path, monkeypatch, True)
     yield made
-    made.source._usage.kept.close()
+    made.source.close()
 
 
 @pytest.fixture
 def polled(tmp_path, monkeypatch):
     made = World(tmp_path, monkeypatch, False)
     yield made
-    made.source._usage.kept.close()
+    made.source.close()
 
 
 # --- who is in the table ---
@@ -336,7 +375,7 @@ def test_of_those_nobody_is_interested_in_only_the_command_line_is_read_again_wh
     heard.reads.clear()
     for second in range(1, 40):
         heard.look(NOW + second)
-    assert {path.rsplit("/", 1)[1] for path in heard.reads} == {"cmdline"}
+    assert {path.rsplit("/", 1)[1] for path in heard.reads} == {"stat", "cmdline"}
 
 
 def test_after_a_storm_that_is_over_everybody_is_still_read_within_a_minute(world):
@@ -657,11 +696,9 @@ def test_those_below_who_could_not_be_read_come_later(heard):
     heard.look()
     heard.put(50, "hog")
     heard.changed(50)
-    read_process = source.read_process
-    with mock.patch.object(source, "read_process", side_effect=lambda pid, root: (
-        read_process(pid, root) if pid == 50 else (_ for _ in ()).throw(OSError(errno.EMFILE, "Too many open files"))
-    )):  # fmt: skip
-        assert heard.look(NOW + 0.1) == [50]
+    heard.lines.failing = {51}
+    assert heard.look(NOW + 0.1) == [50]
+    heard.lines.failing = set()
     assert heard.look(NOW + 0.2) == [50, 51]
 
 
@@ -717,8 +754,8 @@ def glimpsed(pid, ppid, arguments):
 def test_nothing_is_kept_of_those_who_ended(world, monkeypatch):
     """Ten thousand of them, each with a child that outlives it for a while, every other one a hog."""
     there = {1: glimpsed(1, 0, b"init")}
-    monkeypatch.setattr(source, "glimpse", lambda pid, root: there.get(pid))
-    monkeypatch.setattr(source, "read_arguments", lambda pid, root: there[pid].arguments if pid in there else None)
+    monkeypatch.setattr(source, "glimpsed", lambda pid, line, arguments, root: there.get(pid))
+    world.lines.read = lambda pids, now: {pid: Seen(b"", b"") if pid in there else None for pid in pids}
     monkeypatch.setattr(procfs, "read_euid", lambda pid, root: 0)
     monkeypatch.setattr(procfs, "read_pids", lambda root: set(there))
     kept = (
@@ -763,6 +800,250 @@ def test_those_below_who_are_others_by_now_come_later(heard):
     assert heard.look(NOW + 0.1) == [50]
     assert heard.look(NOW + 0.2) == [50, 51]
     assert ProcessId(51, 99) in heard.source.look(NOW + 0.2)
+
+
+# --- who hangs ---
+
+
+def test_who_hangs_stays_what_it_was_whatever_is_looked_at(world):
+    world.put(50)
+    world.put(51, "kid", ppid=50)
+    world.put(60, "other")
+    table = world.source.look(NOW)
+    world.lines.hanging |= {50, 51, 60}
+    world.changed(50, 51, 60)
+    for second in range(1, 130):
+        assert world.source.look(NOW + second) is table
+
+
+def test_who_hangs_from_its_birth_is_asked_for_by_its_program_and_its_owner_alone(world):
+    world.source.configure(lambda image: image.cmdline != UNREADABLE or image.exe == "/opt/bad", process_events=True)
+    world.lines.hanging = {50, 51}
+    world.put(50, exe="/opt/bad")
+    world.put(51)
+    table = world.source.look(NOW)
+    assert [(each.id.pid, each.image.cmdline) for each in table] == [(50, UNREADABLE)]
+
+
+def test_who_hangs_and_runs_another_program_is_asked_for_anew(heard):
+    asked = []
+    heard.source.configure(lambda image: asked.append((image.cmdline, image.exe)) or "hog" in image.cmdline, True)
+    heard.put(50)
+    assert heard.look() == [50]
+    heard.lines.hanging = {50}
+    heard.put(50, exe="/bin/other")
+    heard.changed(50)
+    assert heard.look(NOW + 1) == [50]
+    assert asked == [("hog", "/usr/bin/hog"), ("hog", "/bin/other")]
+    assert next(iter(heard.source.look(NOW + 1))).image.exe == "/bin/other"
+
+
+def test_who_hangs_after_another_name_is_not_known_any_more(heard):
+    heard.put(50)
+    assert heard.look() == [50]
+    heard.lines.hanging = {50}
+    path = heard.proc.path / "50" / "stat"
+    path.write_text(path.read_text().replace("(hog)", "(other)"))
+    heard.changed(50)
+    assert heard.look(NOW + 1) == []
+
+
+def test_who_can_be_read_again_is_what_it_runs(heard):
+    heard.lines.hanging = {50}
+    heard.put(50)
+    assert heard.look() == []
+    heard.lines.hanging, heard.lines.again = set(), {50}
+    assert heard.look(NOW + 60) == [50]
+
+
+def test_just_before_acting_who_hangs_is_who_it_was_with_the_size_of_this_moment(world):
+    world.put(50)
+    world.look()
+    world.lines.hanging = {50}
+    world.put(50, rmem=7 * MIB, vmem=9 * MIB, uid=7)
+    process, sample = world.source.reread(50)
+    assert (process.image, sample) == (Image("hog", 7, "/usr/bin/hog"), {"rmem": 7 * MIB, "vmem": 9 * MIB})
+    world.lines.hanging, world.lines.late = set(), {50}
+    assert world.source.reread(50)[0].image.cmdline == "hog"
+    world.put(50, start=99)
+    assert world.source.reread(50)[0].image.cmdline == UNREADABLE
+    world.remove(50)
+    assert world.source.reread(50) is None
+
+
+def test_a_new_configuration_does_not_save_who_hangs(world):
+    world.put(50)
+    world.look()
+    world.lines.hanging = {50}
+    world.configure()
+    assert world.look(NOW + 1) == [50]
+    world.configure()
+    assert world.look(NOW + 100) == [50]
+
+
+def test_as_long_as_somebody_was_not_read_in_time_nobody_is_said_to_be_absent(world):
+    world.put(50)
+    world.lines.late = {50}
+    for second in range(10):
+        with pytest.raises(Unready):
+            world.look(NOW + second)
+        assert world.source.next_look() == NOW + second + 1
+    assert world.look(NOW + 10) == []
+    world.lines.late = set()
+    assert world.look(NOW + 11) == [50]
+
+
+def test_our_own_children_are_nobody(fast):
+    one = fast("", process_events=False)
+    one.look(1)
+    (child,) = one._errands.pids
+    found = pids(one.look(2))
+    assert os.getpid() in found
+    assert child not in found
+
+
+# --- patterns that take long ---
+
+
+class Hurry:
+    """A patience with which `slow` command lines cannot be judged briefly, and take so long otherwise."""
+
+    def __init__(self, slow, seconds):
+        self.slow, self.seconds, self.spent, self.brief, self.judged = slow, seconds, 0.0, False, []
+
+    @contextlib.contextmanager
+    def briefly(self):
+        self.brief = True
+        yield
+        self.brief = False
+
+    def selects(self, image):
+        self.judged.append((image.cmdline, self.brief))
+        if image.cmdline.startswith(self.slow):
+            self.spent += 0.001 if self.brief else self.seconds
+            if self.brief:
+                raise Unfinished
+        return "hog" in image.cmdline
+
+
+@pytest.fixture
+def hurried(tmp_path):
+    def make(slow="slow", seconds=0.11):
+        proc = Proc(tmp_path)
+        patience = Hurry(slow, seconds)
+        one = LinuxSource(print, proc.root, connect=none_here, patience=patience, lines=Lines(proc.root))
+        one.configure(patience.selects, process_events=False)
+        return proc, one, patience
+
+    return make
+
+
+def test_who_takes_long_comes_after_all_others_and_only_few_at_one_look(hurried):
+    proc, one, patience = hurried()
+    for pid in (50, 51, 52):
+        proc.put(pid, f"slow hog {pid}")
+    proc.put(60, "hog")
+    assert pids(one.look(NOW)) == [50, 51, 60]
+    assert patience.judged == [
+        ("slow hog 50", True), ("slow hog 51", True), ("slow hog 52", True), ("hog", True),
+        ("slow hog 50", False), ("slow hog 51", False),
+    ]  # fmt: skip
+    assert one.next_look() == NOW + 1
+    assert pids(one.look(NOW + 1)) == [50, 51, 52, 60]
+    assert len(patience.judged) == 7
+
+
+def test_until_it_is_judged_one_is_known_as_what_it_was(hurried):
+    proc, one, _ = hurried(seconds=0.3)
+    proc.put(50, "hog")
+    proc.put(51, "other")
+    assert pids(one.look(NOW)) == [50]
+    for pid in (49, 50, 51):
+        proc.put(pid, "slow " + ("hog" if pid != 50 else "other"))
+    looks = [pids(one.look(NOW + second)) for second in range(1, 61)]
+    assert looks[0] == [49, 50]
+    assert looks[-1] == [49, 51]
+
+
+def test_who_ends_while_it_waits_is_forgotten(hurried):
+    proc, one, _ = hurried(seconds=0.3)
+    for pid in (50, 51):
+        proc.put(pid, f"slow hog {pid}")
+    one.look(NOW)
+    proc.remove(51)
+    assert pids(one.look(NOW + 1)) == [50]
+    assert not one._deferral
+
+
+def test_at_one_look_only_so_many_are_stopped(hurried):
+    proc, one, patience = hurried(seconds=0.0)
+    for pid in range(1000, 1700):
+        proc.put(pid, f"slow {pid}")
+    with pytest.raises(Unready):
+        one.look(NOW)
+    assert 500 <= sum(brief for _, brief in patience.judged) <= 510
+    one.look(NOW + 1)
+    assert {text for text, brief in patience.judged if not brief} == {f"slow {pid}" for pid in range(1000, 1700)}
+
+
+# --- who goes on without its first thread ---
+
+
+def lead_by_another(world, pid, thread, cmdline="hog", **what):
+    """A process whose main thread has ended, and another one not."""
+    world.put(pid, cmdline, state="Z", threads=2)
+    home = world.proc.path / str(pid)
+    (home / "exe").unlink(missing_ok=True)
+    (home / "task").mkdir(exist_ok=True)
+    threads = Proc(home / "task")
+    threads.put(pid, state="Z")
+    threads.put(thread, cmdline, **what)
+    return home / "task" / str(thread)
+
+
+def test_who_goes_on_without_its_first_thread_is_found(world):
+    lead_by_another(world, 50, 55, rmem=3 * MIB, vmem=9 * MIB, state="T")
+    [process] = world.source.look(NOW)
+    assert process == Process(ProcessId(50, 50), 1, 50, "T", Image("hog", 1000, "/usr/bin/hog"))
+    assert world.source.sizes([process.id]) == {process.id: Size(3 * MIB, 9 * MIB)}
+    assert world.source.reread(50) == (process, {"rmem": 3 * MIB, "vmem": 9 * MIB})
+    assert measured(world, 50, Facet.STAT)["stopped"] == 1
+
+
+def test_the_end_of_the_first_thread_is_not_that_of_the_process(world):
+    world.put(50)
+    [process] = table = world.source.look(NOW)
+    world.source.sizes([process.id])
+    thread = lead_by_another(world, 50, 55, rmem=3 * MIB, vmem=9 * MIB)
+    world.feed.tell(ended=[50])
+    for second in range(1, 70):
+        assert world.source.look(NOW + second) is table
+        assert world.source.sizes([process.id]) == {process.id: Size(3 * MIB, 9 * MIB)}
+    assert world.source.next_look() == NOW + 70  # nothing tells when it ends
+    (thread / "statm").write_text("0 0 0 0 0 0 0\n")
+    assert world.look(NOW + 70) == []
+    assert world.look(NOW + 80) == []
+    assert world.source.next_look() == NOW + (84 if world.with_events else 81)
+
+
+def test_another_with_the_pid_of_who_ended_is_no_part_of_it(heard):
+    heard.put(50)
+    heard.look()
+    lead_by_another(heard, 50, 55)
+    path = heard.proc.path / "50" / "stat"
+    path.write_text(path.read_text().replace(" 0 50 0 0", " 0 99 0 0"))
+    heard.feed.tell(ended=[50])
+    heard.look(NOW + 0.1)
+    assert ProcessId(50, 50) not in heard.source.look(NOW + 0.1)
+
+
+def test_who_is_being_killed_is_gone_though_some_threads_are_still_there(world):
+    world.put(50)
+    assert world.look() == [50]
+    thread = lead_by_another(world, 50, 55)
+    (thread / "statm").write_text("0 0 0 0 0 0 0\n")
+    world.feed.tell(ended=[50])
+    assert world.look(NOW + 4) == []
 
 
 # --- what they use ---
@@ -889,8 +1170,9 @@ def test_without_psutil_it_is_said_what_is_not_known():
 
 def test_what_a_process_held_before_an_exec_is_not_told_of_it_afterwards(heard, monkeypatch):
     reads = []
-    monkeypatch.setattr(procfs, "read_rollup", lambda *_: reads.append(1) or procfs.Rollup(3, 2, 1))
+    monkeypatch.setattr(procfs, "parse_rollup", lambda text: reads.append(text) or procfs.Rollup(3, 2, 1))
     heard.put(50)
+    (heard.proc.path / "50" / "smaps_rollup").touch()
     heard.look()
     for now, cmdline, count in [(0, "hog", 1), (0.2, "hog", 1), (0.4, "big hog", 2), (0.6, "big hog", 2)]:
         heard.put(50, cmdline)
@@ -919,8 +1201,7 @@ def fast():
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {events.WAKE})
     yield make
     for one in made:
-        one.configure(lambda image: False, process_events=False)
-        one._usage.kept.close()
+        one.close()
     while signal.sigtimedwait({events.WAKE}, 0):
         pass
     signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -22,7 +22,7 @@ from fallfromgrace.spawn import Command, Spawner
 from fallfromgrace.table import Image, Size
 from fallfromgrace.verdict import Outcome, Result
 from tests.builders import MIB, Lines, config, monitor, process, table
-from tests.torture.disturbed import Ports, deeds, live
+from tests.torture._disturbed import Ports, deeds, live
 
 ASKED = {signal.SIGURG, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGIO}
 SOON = 0.01

@@ -9,6 +9,7 @@ from fallfromgrace import exits
 from fallfromgrace.commands import match
 from fallfromgrace.commands.match import Options
 from fallfromgrace.readings import Facet
+from fallfromgrace.source import Unready
 from fallfromgrace.table import UNREADABLE
 from tests.builders import MIB, Crowd, process, table
 
@@ -42,21 +43,29 @@ SIZES = {
 class Source(Crowd):
     """What runs: a server with a child, one that is excluded, one that is another monitor's, and ourselves."""
 
-    def __init__(self):
+    def __init__(self, tell):
         super().__init__(SIZES)
+        self.unready = 2
+
+    def close(self):
+        pass
 
     def configure(self, selects, process_events):
         assert all(map(selects, (TOP.image, KID.image, DEBUG.image)))  # it wants to see everybody
 
     def look(self, now):
+        self.unready -= 1
+        if self.unready > 0:
+            raise Unready
         return table(TOP, KID, DEBUG, FIRST, SELF)
 
 
 @pytest.fixture
 def matched(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(match, "PsutilSource", Source)
+    monkeypatch.setattr(match, "LinuxSource", Source)
     handler = signal.getsignal(signal.SIGALRM)
-    monkeypatch.setattr(match.os, "geteuid", lambda: 0)  # to others these processes would be another user's
+    # To others these processes would be another user's.
+    monkeypatch.setattr(match.privileges, "acts_on_everybody", lambda: True)
     path = tmp_path / "x.conf"
     path.write_text(CONF)
 
@@ -135,7 +144,7 @@ def test_on_a_terminal_no_line_is_wider_than_it(matched, monkeypatch):
 
 def test_proportional_memory_is_read_of_those_asked_for_only(matched, monkeypatch):
     sources = []
-    monkeypatch.setattr(match, "PsutilSource", lambda: sources.append(Source()) or sources[0])
+    monkeypatch.setattr(match, "LinuxSource", lambda tell: sources.append(Source(tell)) or sources[0])
     matched("final")
     assert {want.identity.pid for want in sources[0].reads if want.facet is Facet.ROLLUP} == {103}
 

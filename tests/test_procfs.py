@@ -297,3 +297,58 @@ def test_pressure_is_that_of_some_over_ten_seconds(content, pressure, tmp_path):
     (tmp_path / "pressure").mkdir()
     (tmp_path / "pressure" / "memory").write_bytes(content)
     assert read_pressure(str(tmp_path)) == pressure
+
+
+# --- without the first thread ---
+
+NOTHING = "0 0 0 0 0 0 0\n"
+
+
+def threaded(tmp_path, *threads, count=None):
+    """A process whose first thread is a zombie, and of its other threads what their stat and statm say."""
+    home = tmp_path / "42"
+    (home / "task").mkdir(parents=True)
+    line = b"42 (x)" + TAIL.replace(b"S", b"Z")
+    fields = line.split()
+    fields[19] = b"%d" % (len(threads) + 1 if count is None else count)
+    (home / "stat").write_bytes(b" ".join(fields))
+    for name in ("statm", "cmdline"):
+        (home / name).write_text(NOTHING if name == "statm" else "")
+    for number, (state, statm) in enumerate(threads, 50):
+        thread = home / "task" / str(number)
+        thread.mkdir()
+        (thread / "stat").write_bytes(b"%d (y)" % number + TAIL.replace(b"S", state.encode()))
+        (thread / "statm").write_text(statm)
+        (thread / "cmdline").write_bytes(b"still here\0")
+        (thread / "smaps_rollup").write_text("Pss: 3 kB\nPrivate_Dirty: 2 kB\nSwap: 1 kB\n")
+        (thread / "exe").symlink_to("/usr/bin/y")
+    return str(tmp_path)
+
+
+def test_a_process_without_its_first_thread_is_read_of_another_one(tmp_path):
+    root = threaded(tmp_path, ("T", "9 3 0 0 0 0 0\n"))
+    stat = read_stat(42, root)
+    assert (stat.comm, stat.state, stat.survivor, stat.ended) == ("x", "T", 50, False)
+    assert read_size(42, root) == (3 * PAGE, 9 * PAGE)
+    assert read_exe(42, root) == "/usr/bin/y"
+    assert read_rollup(42, root) == (3 << 10, 2 << 10, 1 << 10)
+    assert read_arguments(42, 100, root, stat.survivor) == b"still here\0"
+
+
+@pytest.mark.parametrize(
+    ("threads", "count"),
+    [([], 1), ([("S", "9 3 0 0 0 0 0\n")], 1), ([("S", NOTHING)], 2), ([("Z", "9 3 0 0 0 0 0\n")], 2), ([], 2)],
+)
+def test_a_zombie_of_which_no_thread_lives_has_ended(threads, count, tmp_path):
+    root = threaded(tmp_path, *threads, count=count)
+    assert read_stat(42, root).ended
+    assert read_size(42, root) is None
+    assert read_exe(42, root) == ""
+
+
+def test_whose_first_thread_lives_is_never_read_of_another_one(tmp_path):
+    root = threaded(tmp_path, ("S", "9 3 0 0 0 0 0\n"))
+    path = tmp_path / "42" / "stat"
+    path.write_bytes(path.read_bytes().replace(b" Z ", b" S "))
+    assert read_stat(42, root).survivor == 0
+    assert read_size(42, root) is None

@@ -1,6 +1,10 @@
+import errno
+from math import inf
+
 import pytest
 
 from fallfromgrace import procfs, rollups
+from fallfromgrace.errand import ROLLUP, Answer
 from fallfromgrace.rollups import Rollups
 from fallfromgrace.table import ProcessId, Size
 from tests.builders import MIB
@@ -91,3 +95,126 @@ def test_what_is_dropped_is_forgotten(monkeypatch):
     readings.rollups.drop(ProcessId(51, 2))
     readings.at(0.1, 50), readings.at(0.1, 51)
     assert readings.count == 3
+
+
+# --- read by others ---
+
+
+class Errand:
+    """One that comes back with a text after so many seconds, or never."""
+
+    def __init__(self, world):
+        self.world, self.held = world, True
+        world.sent.append(self)
+
+    def ask(self, what, pids):
+        assert what == ROLLUP
+        (self.pid,) = pids
+        self.ready = self.world.clock + self.world.takes
+
+    def wait(self, seconds):
+        self.world.clock = min(self.world.clock + max(0.0, seconds), max(self.ready, self.world.clock))
+        return self.world.clock >= self.ready
+
+    def answers(self):
+        if self.world.clock >= self.ready:
+            yield self.pid, self.world.answer
+
+    @property
+    def is_held(self):
+        return self.held
+
+
+class Sent:
+    """Rollups whose errands take as long as told; `back` are those that were given back."""
+
+    def __init__(self, monkeypatch, rmem=MIB):
+        self.clock, self.takes, self.sent, self.back, self.hanging = 0.0, 0.001, [], [], set()
+        self.answer = Answer(b"", b"Pss: 500 kB\nPrivate_Dirty: 400 kB\nSwap: 7 kB\n", 0.001)
+        monkeypatch.setattr(rollups.procfs, "read_size", lambda *_: Size(rmem, 9 * rmem))
+        self.rollups = Rollups("/proc", self, lambda identity: identity.pid in self.hanging, lambda: self.clock)
+
+    def take(self):
+        return Errand(self)
+
+    def give_back(self, errand):
+        self.back.append(errand)
+
+    def at(self, now, pid=50):
+        self.clock = max(self.clock, now)
+        return self.rollups.measure(ProcessId(pid, 1), now).get("pmem")
+
+
+def test_it_is_read_by_an_errand(monkeypatch):
+    sent = Sent(monkeypatch)
+    assert [sent.at(now) for now in (1, 1.5, 2)] == [500 << 10] * 3
+    assert len(sent.sent) == len(sent.back) == 2
+
+
+def test_what_does_not_come_in_time_is_not_known_and_not_asked_for_a_minute(monkeypatch):
+    sent = Sent(monkeypatch)
+    sent.takes = inf
+    assert [sent.at(now) for now in (1, 2, 30, 60)] == [None] * 4
+    assert len(sent.sent) == len(sent.back) == 1
+    assert sent.clock < 61
+    sent.takes = 0.001
+    assert sent.at(61.2) == 500 << 10
+
+
+def test_what_is_large_may_take_longer_and_is_not_waited_for_all_the_time(monkeypatch):
+    sent = Sent(monkeypatch, rmem=200 << 30)
+    sent.takes, sent.answer = 3.4, sent.answer._replace(took=3.4)
+    assert sent.at(1) is None
+    assert sent.clock == 1.5
+    assert sent.at(2) is None
+    assert sent.at(5) == 500 << 10
+    assert len(sent.sent) == 1
+    assert sent.at(5 + 169) == 500 << 10
+    assert len(sent.sent) == 1
+    assert sent.at(5 + 171) == 500 << 10  # that of before, as long as the new one is not there
+    assert len(sent.sent) == 2
+
+
+def test_at_one_look_no_more_than_half_a_second_is_waited(monkeypatch):
+    sent = Sent(monkeypatch)
+    sent.takes = inf
+    for pid in range(50, 100):
+        sent.at(1, pid)
+    assert 1.5 <= sent.clock < 1.61
+    assert 5 <= len(sent.sent) <= 6
+
+
+def test_whose_command_line_hangs_is_not_asked_for_this_either(monkeypatch):
+    sent = Sent(monkeypatch)
+    sent.hanging = {50}
+    assert sent.at(1) is None
+    assert sent.sent == []
+    sent.hanging = set()
+    assert sent.at(1) == 500 << 10
+
+
+def test_an_errand_that_was_ended_by_somebody_is_repeated(monkeypatch):
+    sent = Sent(monkeypatch)
+    sent.takes = inf
+    monkeypatch.setattr(Errand, "is_held", False)
+    assert sent.at(1) is None
+    sent.takes = 0.001
+    assert sent.at(2) == 500 << 10
+
+
+def test_a_want_of_our_own_is_raised(monkeypatch):
+    sent = Sent(monkeypatch)
+    sent.answer = OSError(errno.ENFILE, "Too many open files in system")
+    with pytest.raises(OSError, match="Too many"):
+        sent.at(1)
+
+
+def test_what_is_underway_for_somebody_who_has_ended_is_given_up(monkeypatch):
+    sent = Sent(monkeypatch, rmem=200 << 30)
+    sent.takes = inf
+    sent.at(1), sent.at(2, 51)
+    assert sent.back == []
+    sent.rollups.drop(ProcessId(50, 1))
+    assert len(sent.back) == 1
+    sent.rollups.close()
+    assert len(sent.back) == 2

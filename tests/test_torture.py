@@ -10,7 +10,7 @@ pytestmark = pytest.mark.live
 
 
 def test_every_row_is_listed():
-    here = {path.stem for path in (Path(__file__).parent / "torture").glob("*.py") if not path.stem.startswith("_")}
+    here = {path.stem for path in (Path(__file__).parent / "torture").glob("[a-z]*.py")}
     assert here == set(ROWS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -10,20 +11,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fallfromgrace import config, entries, exits
+from fallfromgrace import config, entries, exits, privileges
 from fallfromgrace.coverage import Covered
 from fallfromgrace.engine import Engine
 from fallfromgrace.errors import RuleSyntaxError, did_you_mean
 from fallfromgrace.expression import Metric, Scope
 from fallfromgrace.intervals import Interval
+from fallfromgrace.linux import LinuxSource
 from fallfromgrace.logs import one_line
 from fallfromgrace.looks import Look
 from fallfromgrace.patience import Patience, Pattern, limited
 from fallfromgrace.protection import Self
 from fallfromgrace.readings import Facet, Want
 from fallfromgrace.records import dataclass
-from fallfromgrace.reference import PsutilSource
 from fallfromgrace.rules import Config, Monitor, Selector, Settings
+from fallfromgrace.source import Unready
 from fallfromgrace.table import Descent, Process, ProcessTable
 from fallfromgrace.units import human_size
 from fallfromgrace.values import owner
@@ -61,21 +63,39 @@ class _Found(NamedTuple):
     rows: list[Row]
 
 
+# As often is asked again who cannot be read at once.
+_AGAIN_SECONDS = 0.05
+
+
 def run(options: Options) -> int:
     """The exit status: 0 if anything matches, 1 if nothing does."""
-    wanted = limited(_wanted(options), Patience(lambda text: exits.complain(one_line(text))))
-    user = os.geteuid()
-    engine, source = Engine(wanted, Self(os.getpid(), None if user == 0 else user)), PsutilSource()
-    source.configure(lambda image: True, process_events=False)
-    now = time.monotonic()
-    look = engine.look(_others(source.look(now)), (), now)
-    # All monitors are asked, for an earlier one may be final.
-    asked = [covered for covered in look.covered if options.name in (None, covered.monitor.name)]
-    wants = list(_wants(asked, look))
-    look.readings.add(wants, source.measure(wants, now))
+    wanted = limited(_wanted(options), Patience(_say))
+    engine = Engine(wanted, Self(os.getpid(), None if privileges.acts_on_everybody() else os.geteuid()))
+    with contextlib.closing(LinuxSource(_say)) as source:
+        table, now = _everybody(source)
+        look = engine.look(_others(table), (), now)
+        # All monitors are asked, for an earlier one may be final.
+        asked = [covered for covered in look.covered if options.name in (None, covered.monitor.name)]
+        wants = list(_wants(asked, look))
+        look.readings.add(wants, source.measure(wants, now))
     found = [_Found(covered.monitor.name, _group(covered, look), list(_rows(covered, look))) for covered in asked]
     print(json.dumps([_as_json(each) for each in found], indent=2) if options.as_json else "\n\n".join(_shown(found)))
     return exits.OK if any(covered.descents for covered in asked) else exits.NO
+
+
+def _say(text: str) -> None:
+    exits.complain(one_line(text))
+
+
+def _everybody(source: LinuxSource) -> tuple[ProcessTable, float]:
+    """Who is there, and when that was; some may take a while to read."""
+    source.configure(lambda image: True, process_events=False)
+    while True:
+        now = time.monotonic()
+        try:
+            return source.look(now), now
+        except Unready:
+            time.sleep(_AGAIN_SECONDS)
 
 
 def _others(table: ProcessTable) -> ProcessTable:

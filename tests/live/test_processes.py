@@ -87,7 +87,9 @@ def test_pid_1_is_never_acted_upon(program, configured):
 def test_pid_1_survives_a_rule_that_is_meant_for_it(configured, mark):
     """In a PID namespace of its own, where it is a shell."""
     path = configured(configuration(rule("m", mark, "vmem > 0:", "  - log seen", "  - kill", "  - nice 9")))
-    shell = f"{sys.executable} {PROGRAM} --state none -c {path} & sleep 4; nice; kill $!; wait; echo alive >&2; : {mark}"
+    shell = (
+        f"{sys.executable} {PROGRAM} --state none -c {path} & sleep 4; nice; kill $!; wait; echo alive >&2; : {mark}"
+    )
     ran = subprocess.run([*_namespace.unshare(), "/bin/sh", "-c", shell], capture_output=True, text=True, timeout=60)
     assert (ran.returncode, ran.stdout) == (0, "0\n")
     assert "text=seen result=told" in ran.stderr

@@ -1,7 +1,7 @@
 """What is promised, under attack: `make torture` for the whole of it, `tests/test_torture.py` for a short form of each.
 
-A row is a module here with a `TITLE` and a `GOAL`, in the words of SECURITY.md, a function `run` that gives a Figure, and
-with what it is called: `FULL`, and `SHORT` for a few seconds. `NEEDS` may say why the machine cannot run it.
+A row is a module here with a `TITLE` and a `GOAL`, in the words of SECURITY.md, a function `run` that gives a Figure,
+and what that is called with: `FULL`, and `SHORT` for a few seconds. `needs` may say why the machine cannot run it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,22 @@ from types import ModuleType
 from typing import NamedTuple
 
 # In the order of the table in SECURITY.md.
-ROWS: tuple[str, ...] = ()
+ROWS: tuple[str, ...] = (
+    "reuse",
+    "texts",
+    "configurations",
+    "prefixes",
+    "hups",
+    "churn",
+    "growth",
+    "hanging",
+    "syslog",
+    "patterns",
+    "memory",
+    "commands",
+    "kills",
+    "alphabet",
+)
 
 
 class Figure(NamedTuple):

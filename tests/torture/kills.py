@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from fallfromgrace import keeper
 from fallfromgrace.exits import PROGRAM as NAME
 from fallfromgrace.forms import Malformed, decoded, encoded
 from fallfromgrace.memory import Memory
@@ -159,9 +160,8 @@ class Killing:
 
 
 def _past(file: StateFile) -> Past | None:
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     data = file.read() if os.path.isdir(os.path.dirname(file.path)) else None
-    return None if data is None else recalled(decoded(data), boot, time.monotonic())
+    return None if data is None else recalled(decoded(data), keeper.boot(), time.monotonic())
 
 
 # --- somebody who only writes ---
@@ -179,7 +179,7 @@ def _killed_writers(directory: Path, count: int) -> list[str]:
 def kill_writers(directory: str, count: int) -> None:
     """In a process of its own, which has one thread and can fork: print what was found amiss."""
     file, chance, faults = StateFile(f"{directory}/status.json"), random.Random(count), list[str]()
-    author = Author("x", Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.getpid(), "", Moment(0, 0))
+    author = Author("x", keeper.boot(), os.getpid(), "", Moment(0, 0))
     _write(file, author, Memory(), 0)
     last = 0.0
     for turn in range(1, count + 1):

@@ -25,7 +25,7 @@ from tests.builders import MIB
 from tests.live.conftest import Running
 from tests.proctree import Proc
 from tests.torture import Figure
-from tests.torture.disturbed import Lines, Ports, deeds, live
+from tests.torture._disturbed import Lines, Ports, deeds, live
 from tests.victims import marker, until, victim
 
 TITLE = "MemoryError from each call at the ports (source, performer, log, files), and a run squeezed by RLIMIT_AS"

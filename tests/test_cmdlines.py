@@ -1,0 +1,208 @@
+"""Command lines that hang: nobody waits long for them, nobody else waits for them, and they are asked for again."""
+
+import errno
+import os
+import signal
+import time
+
+import mock
+import pytest
+
+from fallfromgrace import cmdlines, errand
+from fallfromgrace.cmdlines import AGAIN_SECONDS, LOOK_SECONDS, CommandLines, Seen
+from fallfromgrace.errands import Errands
+from fallfromgrace.table import ProcessId
+from tests.proctree import Proc
+from tests.victims import state, until
+
+
+class World:
+    def __init__(self, path):
+        self.proc, self.told = Proc(path), []
+        self.errands = Errands(self.proc.root, 1000)
+        self.lines = CommandLines(self.told.append, self.errands, self.proc.root)
+        self.now = 0.0
+
+    def hang(self, *pids):
+        for pid in pids:
+            self.proc.put(pid)
+            path = self.proc.path / str(pid) / "cmdline"
+            path.unlink()
+            os.mkfifo(path)
+
+    def heal(self, pid, cmdline="hog", **what):
+        (self.proc.path / str(pid) / "cmdline").unlink()
+        self.proc.put(pid, cmdline, **what)
+
+    def pass_a_minute(self):
+        """Also for children to end."""
+        until(lambda: self.errands.reap() or not self.errands._ending)
+        self.now += AGAIN_SECONDS
+
+    def look(self, *pids, after=1.0):
+        """What one look finds: arguments, None for who hangs, "gone", or an error; who is late is left out."""
+        self.now += after
+        self.lines.begin()
+        return {pid: _short(found) for pid, found in self.lines.read(pids, self.now).items()}
+
+
+def _short(found):
+    return found.arguments if isinstance(found, Seen) else found or "gone"
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(tmp_path)
+    yield made
+    made.errands.close()
+
+
+def test_who_can_be_read_is_read_though_others_hang(world):
+    world.proc.put(41, "one")
+    world.hang(42)
+    world.proc.put(43, "two")
+    assert world.look(41, 42, 43, 44) == {41: b"one\0", 42: None, 43: b"two\0", 44: "gone"}
+    assert world.lines.read([42], world.now)[42].stat.startswith(b"42 (hog) S")
+
+
+def test_it_is_told_once_of_each(world):
+    world.hang(42, 43)
+    for _ in range(200):
+        world.look(42, 43)
+    assert sorted(world.told) == [
+        f"the command line of process {pid} ('hog', of {cmdlines.owner(1000)}) cannot be read: whoever does so hangs; "
+        "it is tried again each minute, and until then it counts as what it was before, or as unknown"
+        for pid in (42, 43)
+    ]
+
+
+def test_fifty_that_hang_cost_no_look_much_and_nobody_else_is_kept_waiting(world):
+    hanging, honest = range(100, 150), range(150, 160)
+    world.hang(*hanging)
+    for pid in honest:
+        world.proc.put(pid)
+    found, looks = {}, 0
+    while len(found) < 60:
+        began = time.monotonic()
+        found |= world.look(*(pid for pid in (*hanging, *honest) if pid not in found))
+        looks += 1
+        assert time.monotonic() - began < 2
+        assert looks < 20
+    assert {pid for pid in found if found[pid] is None} == set(hanging)
+    with mock.patch.object(world.errands, "take") as take:
+        began = time.monotonic()
+        assert world.look(*hanging) == dict.fromkeys(hanging)
+        assert time.monotonic() - began < 0.2
+        assert not take.called
+
+
+def test_who_is_new_is_read_before_those_who_are_known_to_hang(world):
+    world.hang(42)
+    world.look(42)
+    world.pass_a_minute()
+    world.proc.put(50, "new")
+    asked = []
+    ask = errand.Errand.ask
+    with mock.patch.object(errand.Errand, "ask", lambda self, what, pids: asked.extend(pids) or ask(self, what, pids)):
+        assert world.look(42, 50) == {42: None, 50: b"new\0"}
+    assert asked == [50, 42]
+
+
+def test_they_are_asked_again_once_a_minute_and_only_few_at_once(world):
+    hanging = range(100, 110)
+    world.hang(*hanging)
+    while len(world.look(*hanging)) < 10:
+        pass
+    asked = []
+    ask = errand.Errand.ask
+    with mock.patch.object(
+        errand.Errand, "ask", lambda self, what, pids: asked.append(pids[0]) or ask(self, what, pids)
+    ):
+        for _ in range(50):
+            assert world.look(*hanging) == dict.fromkeys(hanging)
+        assert asked == []
+        world.pass_a_minute()
+        counts = []
+        for _ in range(4):
+            asked.clear()
+            assert world.lines.due(world.now + 1) <= set(hanging)
+            assert world.look(*hanging) == dict.fromkeys(hanging)
+            counts.append(len(set(asked)))
+    assert counts == [4, 4, 2, 0]
+
+
+def test_who_can_be_read_again_is_no_longer_known_to_hang(world):
+    world.hang(42)
+    assert world.look(42) == {42: None}
+    assert world.lines.hangs(ProcessId(42, 42))
+    world.heal(42, "healed")
+    assert world.look(42) == {42: None}
+    assert world.lines.due(world.now + AGAIN_SECONDS) == {42}
+    world.pass_a_minute()
+    assert world.look(42) == {42: b"healed\0"}
+    assert not world.lines.hangs(ProcessId(42, 42))
+    assert world.lines.due(world.now + AGAIN_SECONDS) == set()
+
+
+def test_another_process_with_the_pid_is_another(world):
+    world.hang(42)
+    world.look(42)
+    world.heal(42, "another", start=99)
+    assert world.look(42) == {42: b"another\0"}
+    world.hang(43)
+    world.look(43)
+    world.proc.remove(43)
+    assert world.look(43) == {43: "gone"}
+    assert world.lines.due(world.now + AGAIN_SECONDS) == set()
+
+
+def test_a_child_that_is_ended_by_somebody_costs_nobody(world):
+    world.proc.put(42)
+    world.look(42)
+    (child,) = [each.pid for each in (world.errands._idle,)]
+    os.kill(child, signal.SIGKILL)
+    until(lambda: state(child) == "Z")
+    assert world.look(42) == {42: b"hog\0"}
+
+
+def test_a_child_that_is_stopped_by_somebody_does_not_make_others_hang(world):
+    world.proc.put(42)
+    world.look(42)
+    child = world.errands._idle.pid
+    os.kill(child, signal.SIGSTOP)
+    until(lambda: state(child) == "T")
+    began = time.monotonic()
+    assert world.look(42) == {}
+    assert time.monotonic() - began < LOOK_SECONDS + 0.5
+    assert world.look(42) == {42: b"hog\0"}
+    assert world.told == []
+
+
+def test_without_a_child_nobody_is_gone(world):
+    world.proc.put(42)
+    with mock.patch("os.fork", side_effect=OSError(errno.EAGAIN, "Resource temporarily unavailable")):
+        assert world.look(42)[42].errno == errno.EAGAIN
+    assert world.look(42) == {42: b"hog\0"}
+
+
+def test_a_child_that_cannot_be_ended_is_not_followed_by_another_for_the_same_process(world):
+    world.hang(42)
+    world.look(42)
+    world.pass_a_minute()
+    with (
+        mock.patch.object(world.errands, "is_lost", return_value=True),
+        mock.patch.object(world.errands, "take") as take,
+    ):
+        assert world.look(42) == {42: None}
+        assert not take.called
+
+
+def test_when_the_time_of_a_look_is_used_up_the_rest_is_for_the_next_one(world):
+    world.hang(*range(100, 130))
+    world.proc.put(200)
+    with mock.patch.object(cmdlines, "LOOK_SECONDS", 0.02):
+        first = world.look(*range(100, 130), 200)
+        assert 0 < len(first) < 30
+        assert 200 not in first
+        assert world.lines.read([200], world.now) == {}
+    assert world.look(200) == {200: b"hog\0"}
