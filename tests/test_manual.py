@@ -422,7 +422,8 @@ TOLD = [(700, "log $PID has $VALUE of $LIMIT descriptors")]
 MAILSERVER = everybody(process(800, "exim4", exe="/usr/sbin/exim4", uid=0))
 SOMEBODYS = everybody(process(801, "exim4", exe="/usr/sbin/exim4", uid=1000))
 RESTART = [(None, "exec @ 10m /etc/init.d/exim4 restart")]
-SSHD, LARGE, SMALL = process(900, "sshd", exe="/usr/sbin/sshd"), process(901, "large"), process(902, "small")
+SSHD = process(900, "sshd", exe="/usr/sbin/sshd")
+LARGE, SMALL = process(901, "large", exe="/bin/large"), process(902, "small", exe="/bin/small")
 CROWD = [(SSHD, sized(500)), (LARGE, sized(300)), (SMALL, sized(100))]
 SERVICE = process(950, "/usr/bin/service")
 

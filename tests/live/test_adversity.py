@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fallfromgrace import procfs
 from tests.victims import until, victim
 
 needs_prlimit = pytest.mark.skipif(not shutil.which("prlimit"), reason="prlimit is missing: apt-get install util-linux")
@@ -20,8 +21,10 @@ def limit_descriptors(running, soft):
     subprocess.run(["prlimit", "--pid", str(running.process.pid), f"--nofile={soft}:4096"], check=True)
 
 
-def children(pid):
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def readers(pid):
+    """The children that read its configuration."""
+    children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return [child for child in children if (stat := procfs.read_stat(child)) and stat.comm == "fall-from-conf"]
 
 
 @needs_prlimit
@@ -53,8 +56,8 @@ def test_while_the_configuration_is_being_read_it_watches_and_can_be_ended(progr
     many = "".join(f"m{n}:\n  cmdline: {mark}-{n}\n  actions:\n    rmem > {n + 1}g: log x\n" for n in range(1000))
     configured(many + configuration(mark, "rmem > 1: log found"))
     running.hup()
-    until(lambda: children(running.process.pid), "it reads")
-    (reader,) = children(running.process.pid)
+    until(lambda: readers(running.process.pid), "it reads")
+    (reader,) = readers(running.process.pid)
     os.kill(reader, signal.SIGSTOP)
     with victim(mark):
         running.says("text=found")
