@@ -20,8 +20,9 @@ from fallfromgrace.values import owner
 LATE_SECONDS, HANGS_SECONDS = 0.005, 0.1
 # In one look so much is waited for all that hang, and then not before the next one.
 LOOK_SECONDS = 0.5
-# Who hangs is asked again after so long, at one look no more than so many.
-AGAIN_SECONDS = 60.0
+# Who hangs is asked again after the first of these, then after twice as long each time, and at last after the second:
+# it may have been the machine that was slow. At one look no more than so many are.
+SOON_SECONDS, AGAIN_SECONDS = 2.0, 60.0
 _MOST_AGAIN = 4
 # Children that wait for one process each; they take memory.
 _MOST_ASIDE = 32
@@ -48,10 +49,11 @@ class _Aside(NamedTuple):
 
 
 class _Hanging(NamedTuple):
-    """A process that hangs, when it is asked again, and the errand that was lost on it."""
+    """A process that hangs, when it is asked again, how long it was left alone, and the errand that was lost on it."""
 
     id: ProcessId
     again_at: float
+    pause: float
     errand: Errand
 
 
@@ -181,8 +183,9 @@ class CommandLines:
             whose = owner(uid) if (uid := procfs.read_euid(pid, self._root)) is not None else "?"
             self._tell(
                 f"the command line of process {pid} ('{stat.comm}', of {whose}) cannot be read: whoever does so hangs; "
-                "it is tried again each minute, and until then it counts as what it was before, or as unknown"
+                "it is tried again, each minute at least, and until then counts as what it was before, or as unknown"
             )
         found[pid] = Seen(line, None)
-        self._hanging.pop(pid, None)  # who was asked last comes last
-        self._hanging[pid] = _Hanging(identity, now + AGAIN_SECONDS, errand)
+        known = self._hanging.pop(pid, None)  # who was asked last comes last
+        pause = min(AGAIN_SECONDS, 2 * known.pause) if known and known.id == identity else SOON_SECONDS
+        self._hanging[pid] = _Hanging(identity, now + pause, pause, errand)

@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, NoReturn
 
-from fallfromgrace import procfs
+from fallfromgrace import pressure, procfs
 
 ARGUMENTS, ROLLUP = 0, 1
 _FILES = ("cmdline", "smaps_rollup")
@@ -178,7 +178,12 @@ def _live(child: _Child) -> NoReturn:
 
 
 def _become_nobody(line: int) -> None:
-    """Nothing is held, handled or kept back that the parent holds, handles and keeps back."""
+    """Nothing is held, handled or kept back that the parent holds, handles and keeps back.
+
+    Its memory stays where it is, as the parent's does: while it waits for a page of its own, it seems to hang.
+    """
+    pressure.lock_memory(lambda _: None)
+    pressure.be_nobody_special(0)
     for number in range(1, signal.NSIG):
         with contextlib.suppress(OSError, ValueError):
             signal.signal(number, signal.SIG_DFL)

@@ -29,6 +29,9 @@ LONGEST_OUTPUT = 4096  # bytes that go to the log, in at most so many lines; the
 MOST_LINES = 40
 _CHUNK = 65536
 
+# The pid of a command that is not started yet; there is no group of this number, nor a process.
+_NOBODY = -1
+
 # Commands get every signal as a shell would start them: Python ignores SIGPIPE, and we block what we wait for.
 _DEFAULTED = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
@@ -162,19 +165,27 @@ class Spawner:
     def _spawn(self, command: Command, now: float) -> None:
         """All that can fail comes before the command: one that runs, and that we do not know of, would be run again."""
         reading, writing = os.pipe()
-        started = _Running(command, 0, now, _Pipe(reading), now + command.timeout)
         try:
+            started = _Running(command, _NOBODY, now, _Pipe(reading), now + command.timeout)
             _raise_sigio_for(reading)
-            self._pipes.append(started.pipe)
-            self._running.append(started)
-            started.pid = _posix_spawn(command, writing, self._oom_score)
+            self._begin(started, writing)
         except BaseException:
-            self._running = [each for each in self._running if each is not started]
-            self._pipes = [each for each in self._pipes if each is not started.pipe]
             os.close(reading)
             raise
         finally:
             os.close(writing)
+
+    def _begin(self, started: _Running, output: int) -> None:
+        """Where it cannot be started, what was noted is struck off again; memory may be short, and `pop` takes none."""
+        self._running.append(started)
+        try:
+            self._pipes.append(started.pipe)
+            started.pid = _posix_spawn(started.command, output, self._oom_score)
+        except BaseException:
+            self._running.pop()
+            if self._pipes and self._pipes[-1] is started.pipe:
+                self._pipes.pop()
+            raise
 
     def tend(self, now: float) -> None:
         """Read outputs, take note of commands that ended, end those that run too long, start those that wait."""

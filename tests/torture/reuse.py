@@ -288,9 +288,8 @@ class Torture:
         if traces != _UNTOUCHED:
             self.wrong += bool(traces.signals)
             self.faults.append(f"{where}; the heir got {traces.text}")
-        done = (
-            names[place:].count("pidfd_send_signal") + names[place:].count("setpriority") + names[place:].count("write")
-        )
+        left = [name for name in names[place:] if name in ("pidfd_send_signal", "setpriority", "write")]
+        done = left[1:] if action == "term stopped" else left  # once TERM is sent, it is, though nobody is to continue
         if outcome.result.delivered and done:
             self.faults.append(f"{where} though the victim was gone")
 
