@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
@@ -50,10 +50,15 @@ class Performer:
         self, source: Source, *, dry_run: bool, log: Log, oom_score: int = 0, myself: int | None = None
     ) -> None:
         self._source = source
-        self._own = Kin(os.getpid() if myself is None else myself)
         self.dry_run = dry_run
         self.spawner = Spawner(log, oom_score)
         self.notifier = Notifier(self.spawner, log)
+        self._own = Kin(os.getpid() if myself is None else myself, lambda: self.spawner.groups)
+
+    @property
+    def kin(self) -> Container[Process]:
+        """Whoever our commands may have started: nobody while none runs, which costs nothing to ask."""
+        return self._own if self.spawner.groups else frozenset()
 
     def prepare(self, verdict: Verdict, held: ExitStack) -> Ready | Outcome:
         """Hold the process for as long as `held` is open, read it anew, and ask again; an outcome if that was all."""

@@ -98,15 +98,18 @@ def inherit(kept: Memory, memory: Memory, after: Rulebook, last: float, now: flo
     """As at a reload, but that nobody has looked since `last`, which may be long ago."""
     take_over(kept, memory, after, now, interval)
     if now - last > _UNWATCHED * interval:
-        anew = {key: _anew(instance) for key, instance in kept.instances.items()}
+        anew = {key: _anew(instance, after.rules[key[0]], now) for key, instance in kept.instances.items()}
         kept.instances = {key: instance for key, instance in anew.items() if not instance.idle}
     return Inheritance(_armed(kept, after, now), _left_behind(kept, after))
 
 
-def _anew(instance: Instance) -> Instance:
+def _anew(instance: Instance, rule: Rule, now: float) -> Instance:
     """What has to hold for some time may not have held all the while, and is waited for from the start."""
-    phase = Phase.INACTIVE if instance.phase is Phase.PENDING else instance.phase
-    return replace(instance, phase=phase, ending=None)
+    if not instance.firing:
+        return replace(instance, phase=Phase.INACTIVE, ending=None)
+    lasts = rule.trigger.fires.seconds > 0 and not rule.trigger.until
+    phase = Phase.PENDING if lasts else Phase.FIRING
+    return replace(instance, phase=phase, since=now, rung=0, reached=now, ending=None)
 
 
 def adoption(kept: Memory, before: Rulebook, after: Rulebook, now: float) -> Adoption:

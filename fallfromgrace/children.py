@@ -12,12 +12,17 @@ from typing import NoReturn
 from fallfromgrace import pressure
 
 
+# Those who were killed and took longer to end: whoever is forked next, they are reaped before.
+_lingering: set[int] = set()
+
+
 def fork(body: Callable[[], None], *, keep: Collection[int], name: str) -> int:
     """The pid of a child in which `body` runs; OSError where there can be none. It exits with 0, or 1 after a fault.
 
     Of descriptors it has the standard ones and those to `keep`. It says nothing to anybody by itself. The name is for
     `ps`: who looks for the daemon by its own must not find others.
     """
+    _lingering.difference_update([pid for pid in _lingering if _is_over(pid)])
     pid = os.fork()
     if pid == 0:
         _be_child(body, keep, name)
@@ -60,7 +65,15 @@ def end(pid: int) -> bool:
     """
     os.kill(pid, signal.SIGKILL)
     for _ in range(20):
-        if os.waitpid(pid, os.WNOHANG) != (0, 0):
+        if _is_over(pid):
             return True
         time.sleep(0.005)
+    _lingering.add(pid)
     return False
+
+
+def _is_over(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG) != (0, 0)
+    except ChildProcessError:
+        return True

@@ -9,7 +9,7 @@ reads what `wants(look)` asks for, until nothing is; `sweep(look)` gives verdict
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from math import inf
 
 from fallfromgrace import lifecycle
@@ -28,7 +28,7 @@ from fallfromgrace.protection import Bar, Self
 from fallfromgrace.readings import Facet, Subject, Want, facets_of
 from fallfromgrace.records import replace
 from fallfromgrace.rules import Adjust, Config, Item, Signal, Target
-from fallfromgrace.table import Descent, ProcessId, ProcessTable, Runs, Size
+from fallfromgrace.table import Descent, Process, ProcessId, ProcessTable, Runs, Size
 from fallfromgrace.targets import targets, wants_largest
 from fallfromgrace.verdict import NO_LONGER, Cause, Kind, Outcome, Result, Verdict
 
@@ -107,10 +107,11 @@ class Engine:
         own_groups: Collection[int],
         now: float,
         subjects: Collection[Subject] | None = None,
+        kin: Container[Process] = (),
     ) -> Look:
         """What is seen at this moment of some, or of all, before anything is read; `own_groups` are our commands'."""
         self.see(table, now)
-        bar = Bar(self.config.settings, self._myself, frozenset(own_groups))
+        bar = Bar(self.config.settings, self._myself, frozenset(own_groups), kin)
         return Look(self._docket, bar, self._history, now, subjects)
 
     def wants(self, look: Look) -> frozenset[Want]:

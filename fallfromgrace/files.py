@@ -50,12 +50,21 @@ class _Unusable(Exception):
 def gather(path: Path, report: Report) -> tuple[Contents, ...]:
     """What is in a file and then in its drop-ins; what cannot be read or trusted is reported, and left out."""
     try:
+        above = _trusted_above(path, report)
         descriptor = os.open(path.parent, _AROUND)
     except OSError as error:
         report(_problem(path, _unfound(error)))
         return ()
     with _held(path.parent, descriptor, Kind.AROUND, report) as around:
+        around = around._replace(trusted=around.trusted and above)
         return (*_contents(path, around, report), *_drop_ins(path, around, report))
+
+
+def _trusted_above(path: Path, report: Report) -> bool:
+    """Who may rename a directory on the way, or a link to one, may put another of root's in its place."""
+    above = dict.fromkeys((*path.absolute().parent.parents, *path.parent.resolve().parents))
+    distrusted = [each for each in above if not _trusted(each, os.stat(each), Kind.AROUND, report)]
+    return not distrusted
 
 
 def _drop_ins(path: Path, around: _Directory, report: Report) -> tuple[Contents, ...]:

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
-from math import inf
+import os
+import time
+from collections.abc import Callable, Container
 
 from fallfromgrace import procfs
 from fallfromgrace.table import Process
 
 # Whoever wants a longer chain of parents read, at each action, is not a command of ours.
 _MOST_PARENTS = 256
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Kin:
-    """A process, all that it has started, what that has started, and so on.
+    """A process, what it forks from now on, its `commands`, by their pids, and all that these have started.
 
-    Who outlives their parent is the kernel's to give away, and no kin any more.
+    Who outlives their parent is the kernel's to give away, and no kin any more: also not of who gets them, such as the
+    first process of a container. Nor is what a process had started before it executed what it is now.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, commands: Callable[[], Container[int]] = frozenset) -> None:
         self._pid = pid
-        stat = procfs.read_stat(pid)
-        self._start = stat.start if stat else inf
+        self._commands = commands
+        self._since = int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS)
+        self._group = os.getpgid(0)
 
-    def __contains__(self, process: Process) -> bool:
-        pid, parent, start = process.id.pid, process.ppid, process.id.start
+    def __contains__(self, process: object) -> bool:
+        assert isinstance(process, Process)
+        pid, parent = process.id.pid, process.ppid
+        if pid == self._pid or pid in self._commands():
+            return True
+        if parent == self._pid:
+            return process.pgid == self._group and process.id.start >= self._since
+        return self._is_below_a_command(parent)
+
+    def _is_below_a_command(self, parent: int | None) -> bool:
         for _ in range(_MOST_PARENTS):
-            if pid == self._pid:
-                return True
-            stat = procfs.read_stat(parent) if start >= self._start else None  # nobody is older than their parent
-            if stat is None:
+            if not parent or parent == self._pid:
                 return False
-            pid, parent, start = parent, stat.ppid, stat.start
+            if parent in self._commands():
+                return True
+            parent = procfs.read_parent(parent)
         return False

@@ -259,7 +259,7 @@ class Loop:
 
     def _judge(self, table: ProcessTable, subjects: Sequence[Subject], now: float) -> None:
         engine = self._engine
-        look = engine.look(table, self._performer.spawner.groups, now, subjects)
+        look = engine.look(table, self._performer.spawner.groups, now, subjects, self._performer.kin)
         while wants := engine.wants(look):
             look.readings.add(wants, self._source.measure(wants, now))
         verdicts = engine.sweep(look)

@@ -90,6 +90,7 @@ class _Alarm:
         now = time.thread_time()
         unheard, self._heard = now - self._heard, now
         if now - self._began + unheard > self._longest:
+            self._began = inf  # once: where it is heard again on the way out, that way would be left before its end
             raise _EnoughError
 
     def timed(self, search: Callable[[str], object], text: str, longest: float) -> tuple[object, float]:
@@ -122,12 +123,14 @@ class Patience:
     """The time that searches have. `tell` is told of each pattern that was stopped, once.
 
     `spent` are the seconds that went into searches which were not quick, stopped or not: who asks much can see how much
-    that came to. One configuration at a time has the same patience.
+    that came to. `hurried` becomes true where a search was stopped for want of time that others have used up: who asks
+    can ask again later. One configuration at a time has the same patience.
     """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self.tell = tell
         self.spent = 0.0
+        self.hurried = False
         self._brief = False
         self._patterns: dict[object, Pattern] = {}
         _ALARM.install()
@@ -220,13 +223,15 @@ class Pattern:
         found, seconds = self._patience.search(self._search, string, longest)
         if found is _STOPPED or seconds > BRIEF_SECONDS:
             self._note(string, found, seconds, longest)
-        return self._answer(found)
+        return self._answer(_HURRIED if found is _STOPPED and longest < LONGEST_SECONDS else found)
 
     def stopped(self, text: str) -> bool:
         """Whether a search in this text was stopped."""
         return isinstance(self._known.get(hash(text)), _Stopped)
 
     def _answer(self, found: object) -> object:
+        if found is _HURRIED:
+            self._patience.hurried = True
         return self._unknown("a search took too long") if isinstance(found, _Stopped) else found
 
     def _unknown(self, why: str) -> str | None:

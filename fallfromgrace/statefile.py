@@ -89,7 +89,7 @@ class StateFile:
     @property
     def in_our_place(self) -> bool:
         """Whether it is in a directory of our name, where nobody else has files that they need."""
-        return os.path.basename(self._directory) == PROGRAM
+        return self.path.endswith(f"/{PROGRAM}/status.json")
 
     def set_aside(self) -> str:
         """Give it another name, for somebody to look at; what it is called now."""

@@ -258,12 +258,13 @@ def test_the_log_is_told_what_was_read_last():
 @pytest.mark.parametrize("action", ["kill", "nice 9", "oom 9", "exec true"])
 @pytest.mark.parametrize("depth", [0, 2])
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_what_descends_from_us_is_never_acted_upon(action, depth, dry_run):
+def test_a_command_and_what_descends_from_it_are_never_acted_upon(action, depth, dry_run):
     with victim(marker(), mib=8, what=f"parent{depth}" if depth else "plain") as top:
         whom = PsutilSource().reread((top.family or [top.pid])[0])[0]
         decided = about(top, action, process=whom, cmdline=re.escape(whom.image.cmdline))
         edge = performer(dry_run=dry_run, myself=os.getpid())
-        outcome = edge.perform(decided)
+        with mock.patch.object(type(edge.spawner), "groups", frozenset({top.pid})):  # as if it were a command
+            outcome = edge.perform(decided)
         assert (outcome.result, outcome.detail) == (Result.REFUTED, "this is a command of fall-from-grace")
         assert state(whom.id.pid) in "SR"
         assert os.getpriority(os.PRIO_PROCESS, whom.id.pid) == 0

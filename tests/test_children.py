@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fallfromgrace import children
-from tests.victims import until
+from tests.victims import state, until
 
 
 @pytest.fixture
@@ -69,10 +69,13 @@ def test_one_that_is_ended_is_reaped():
     child.returncode = -9
 
 
-def test_one_that_does_not_end_holds_nobody_up(monkeypatch):
+def test_one_that_does_not_end_holds_nobody_up_and_is_reaped_when_it_has(monkeypatch):
     child = subprocess.Popen(["sleep", "60"])
     kill = os.kill
     monkeypatch.setattr(os, "kill", lambda pid, number: None)
     assert not children.end(child.pid)
     kill(child.pid, signal.SIGKILL)
-    until(lambda: child.poll() is not None)
+    until(lambda: state(child.pid) == "Z", "it has ended")
+    os.waitpid(children.fork(lambda: None, keep=(), name="another"), 0)
+    assert state(child.pid) == ""
+    child.returncode = -9

@@ -457,3 +457,36 @@ def test_who_was_told_to_end_and_has_is_forgotten_though_the_rule_fires_for_week
         life.look(now, (process(now + 100), 1), (process(now + 101), 1))
     [instance] = life.engine._memory.instances.values()
     assert {each.pid for each in instance.told_to_end} == {590, 591}
+
+
+def test_a_step_whose_time_nobody_watched_is_waited_for_anew():
+    ladder = monitor({"rmem > 500m": ["log x", "after 1h kill"]})
+    life = Life(ladder)
+    assert life.look(0, (HOG, 600)) == [(100, "log x")]
+    life.restart(100_000, ladder, last=10)
+    assert played(life, [(100_000, (HOG, 600)), (103_600, (HOG, 600))]) == [[], [(100, "kill")]]
+
+
+def test_a_rule_that_fired_because_something_lasted_has_it_last_again_if_nobody_watched():
+    lasting = monitor({"rmem > 500m for 10m": "term @ 1m"})
+    life = Life(lasting)
+    assert played(life, [(0, (HOG, 600)), (600, (HOG, 600))]) == [[], [(100, "term @ 1m")]]
+    life.restart(100_000, lasting, last=610)
+    assert played(life, [(100_000, (HOG, 600)), (100_600, (HOG, 600))]) == [[], [(100, "term @ 1m")]]
+
+
+def test_what_is_kin_is_never_the_largest_that_is_taken():
+    life = Life(monitor({"group.rmem > 1g": "kill largest"}))
+    ours, hog = process(200), process(100)
+    life.engine.see(table(ours, hog), 0)
+    look = life.engine.look(table(ours, hog), (), 0, None, {ours})
+    while wants := life.engine.wants(look):
+        mib = {ours.id: 900, hog.id: 800}
+        look.readings.add(
+            wants,
+            {
+                w.identity: {"rmem": mib[w.identity] * MIB, "pmem": mib[w.identity] * MIB, "vmem": 1, "stopped": 0}
+                for w in wants
+            },
+        )
+    assert [(v.process.id.pid, v.kind) for v in life.engine.sweep(look)] == [(200, Kind.PROTECTED), (100, Kind.FIRE)]

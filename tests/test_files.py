@@ -375,3 +375,12 @@ def test_the_directory_that_was_checked_is_the_one_that_is_used(conf, monkeypatc
     monkeypatch.setattr(os, "open", and_swap)
     [found] = files.gather(tmp_path / "good" / "x.conf", pytest.fail)
     assert found.data == b"# good\n"
+
+
+def test_who_may_rename_a_directory_on_the_way_could_put_another_in_its_place(tmp_path):
+    (tmp_path / "above" / "around").mkdir(parents=True)
+    (tmp_path / "above" / "around" / "x.conf").write_text("# ours\n")
+    (tmp_path / "above").chmod(0o777)
+    told = []
+    assert files.gather(tmp_path / "above" / "around" / "x.conf", told.append) == ()
+    assert [each.path for each in told] == [str(tmp_path / "above")]

@@ -374,3 +374,11 @@ def test_what_is_stopped_is_selected_by_nobody_and_left_out_and_protected(patien
     assert not others.selects(Image(explode(), 0))
     settings = limited(config(protect=[Selector(re.compile(BAD))]), patient).settings
     assert settings.protects(Image(explode(), 0)) == "it may be protected: a search took too long"
+
+
+def test_the_alarm_ends_a_search_once_however_often_it_rings_on_the_way_out():
+    alarm = patience._ALARM
+    alarm._began, alarm._heard, alarm._longest = time.thread_time() - 1, 0.0, 0.05
+    with pytest.raises(patience._EnoughError):
+        alarm._heed(signal.SIGALRM, None)
+    alarm._heed(signal.SIGALRM, None)

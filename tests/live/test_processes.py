@@ -127,12 +127,11 @@ def test_what_our_commands_start_is_ours_in_a_session_of_its_own_too(program, co
         pid, session = map(int, told.read_text().split())
         try:
             assert pid == session
-            running.says("monitor=kin", f"pid={pid} ", 'action="kill @ 1s"', OURS)
-            running.says("monitor=kin", f"pid={pid} ", 'action="nice 9"', OURS)
+            running.says("monitor=kin", f"pid={pid} ", "result=protected", OURS)
             judged(running, f"pid={pid} ")
             assert state(pid) == "S"
             assert os.getpriority(os.PRIO_PROCESS, pid) == 0
-            assert len(running.said(f"pid={pid} ", 'action="kill')) == 1  # told once
+            assert len(running.said(f"pid={pid} ", "result=protected")) == 1  # told once
         finally:
             os.kill(pid, signal.SIGKILL)
 
