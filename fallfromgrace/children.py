@@ -11,7 +11,6 @@ from typing import NoReturn
 
 from fallfromgrace import pressure
 
-
 # Those who were killed and took longer to end: whoever is forked next, they are reaped before.
 _lingering: set[int] = set()
 

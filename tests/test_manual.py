@@ -215,6 +215,7 @@ BESIDES = {
     *("result=dry-run", "result=refuted", "result=protected", "via=desktop", "via=terminals", "via=log"),
     *("-c", "-v", "check", "--strict", "fall-from-grace check", ".conf", ".d", "growth"),
     *("/etc/fall-from-grace.conf", "/etc/fall-from-grace.d", "/etc/fall-from-grace.d/*.conf", "browser"),
+    *("/run/fall-from-grace/status.json", "/tmp"),
     *("/usr/share/doc/fall-from-grace/", "/proc", "oom_score_adj", "/usr/bin/python3.11", "/bin/sh -c"),
     *("notify-send", "gdbus", "busctl", "mesg y", "kill -CONT"),
     *("stop @", "-20", "19", "-1000", "1000", "912m", "900m", "at most 300m"),

@@ -173,7 +173,7 @@ def _unclean(path: Path) -> list[str]:
         "descriptors": {line.split()[8] for line in text.splitlines() if " -> " in line} - {"0", "1", "2", "3"},
         "session": int(stat[3]) - shell,
         "group": int(stat[2]) - shell,
-        "niceness": int(stat[16]) - _NICE,
+        "niceness": int(stat[16]) - min(19, os.getpriority(os.PRIO_PROCESS, 0) + _NICE),
         "place": "cwd=/ umask=0022 oom=500" not in text,
         "core": "Max core file size        0                    0" not in text,
         "files": f"Max open files            {_FILES}                 {_FILES}" not in text,

@@ -57,6 +57,7 @@ def run(seconds: float, senders: int, within: float) -> Figure:
         until(lambda: once.exists() and state(hog.pid) == "T", "the hog is told of and stopped")
         sending = [stack.enter_context(_sender(running.process.pid)) for _ in range(senders)]
         running_on = _storm(path, once, mark, hog, running, seconds)
+        _have_taken_up(running, path, _RULES.format(interval=1, mark=mark, once=once, more=9))
         took = _asked_to_end(running)
         sent = sum(_number(each) for each in sending)
         faults = [*running_on, *_faults(running, hog, once, seconds, took, within)]
@@ -113,6 +114,13 @@ def _storm(path: Path, once: Path, mark: str, hog: Victim, running: Running, sec
     return sorted(faults)
 
 
+def _have_taken_up(running: Running, path: Path, text: str) -> None:
+    """A right one, so that there was at least one."""
+    before = len(running.said("reloaded: "))
+    _replace(path, text)
+    until(lambda: len(running.said("reloaded: ")) > before or running.process.poll() is not None, "it is taken up")
+
+
 def _rewrite(path: Path, text: str, dice: random.Random) -> None:
     """Whole and at once for the most part; else wrong, or only its first part, which a line of it is cut by."""
     kind = dice.random()
@@ -120,8 +128,12 @@ def _rewrite(path: Path, text: str, dice: random.Random) -> None:
         lines = text.splitlines(keepends=True)
         path.write_text("".join(lines[: dice.randrange(len(lines))]) + dice.choice(lines)[:-2])
         return
+    _replace(path, text if kind < 0.8 else text.replace("term", "tern"))
+
+
+def _replace(path: Path, text: str) -> None:
     other = path.with_name("new")
-    other.write_text(text if kind < 0.8 else text.replace("term", "tern"))
+    other.write_text(text)
     os.replace(other, path)
 
 
@@ -152,7 +164,7 @@ def _faults(running: Running, hog: Victim, once: Path, seconds: float, took: flo
     if state(hog.pid) != "T":
         yield f"the stopped process is now '{state(hog.pid)}'"
     tried = len(running.said("configuration ", "reloaded"))
-    if not max(1.0, seconds / 2 - 2) <= tried <= seconds + 2:
+    if not max(1.0, seconds / 2 - 2) <= tried <= seconds + 4:
         yield f"{tried} times it was asked to reload in {seconds:g} s"
     yield from running.said("please report")
     yield from running.said("Traceback")

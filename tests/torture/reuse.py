@@ -139,7 +139,7 @@ class Traces(NamedTuple):
         return f"{', '.join(names) or 'no signal'}, niceness {self.nice}, oom_score_adj {self.oom}"
 
 
-_UNTOUCHED = Traces(frozenset(), 0, 0)
+_UNTOUCHED = Traces(frozenset(), os.getpriority(os.PRIO_PROCESS, 0), 0)
 
 
 def _traces(pid: int) -> Traces:
@@ -282,9 +282,9 @@ class Torture:
             f"{action}, {'a twin' if twin else 'an innocent'}, before {names[place]} ({place}): {outcome.result.name}"
         )
         self.nice += action.startswith("nice")
-        if traces.nice and names[place] == "setpriority" and outcome.result is Result.FAILED:
+        if traces.nice != _UNTOUCHED.nice and names[place] == "setpriority" and outcome.result is Result.FAILED:
             self.nicer += 1  # which is known, and was told
-            traces = traces._replace(nice=0)
+            traces = traces._replace(nice=_UNTOUCHED.nice)
         if traces != _UNTOUCHED:
             self.wrong += bool(traces.signals)
             self.faults.append(f"{where}; the heir got {traces.text}")
