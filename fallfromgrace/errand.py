@@ -1,8 +1,8 @@
 """A child of ours that reads files of processes, since that may hang for ever: then it is the child that is ended.
 
-Command lines and proportional memory take a lock of the memory that they are about, and others may hold that as long as
-they like. The child puts what it reads onto a board that both can see, so that a whole batch costs us two system calls,
-and what was read before it hung is not lost with it.
+Most of what the kernel tells of a process, the stat line too, takes a lock of that or of its memory, and others may
+hold these as long as they like. The child puts what it reads onto a board that both can see, so that a whole batch
+costs us two system calls, and what was read before it hung is not lost with it.
 """
 
 from __future__ import annotations
@@ -23,28 +23,31 @@ from typing import NamedTuple, NoReturn
 
 from fallfromgrace import pressure, procfs
 
-ARGUMENTS, ROLLUP = 0, 1
-_FILES = ("cmdline", "smaps_rollup")
+# What can be asked: always the stat line, and for arguments also what is executed.
+ARGUMENTS, ROLLUP, STAT, IO = range(4)
+_FILES = ("cmdline", "smaps_rollup", "", "io")
 # Not ours: who looks for the daemon by its name must not find this one.
 _NAME = b"fall-from-proc"
 
 # Pids in one batch: what fits into a message.
 MOST = 1000
-_LONGEST_STAT = 4096
-# How many answers are complete, where the next one begins, and how long its stat line is, if that is there already.
-_PROGRESS = struct.Struct("=III")
-# How long the stat line is, how long what was read, or less than 0 by the number of the error, and how many seconds
-# that took. Both follow.
-_ANSWER = struct.Struct("=iid")
+_LONGEST_STAT, _LONGEST_LINK = 4096, 4096
+# How many answers are complete, where the next one begins, how long its stat line is, if that is there already, and how
+# long what it executes, less than 0 as long as that is not.
+_PROGRESS = struct.Struct("=IIIi")
+# How long the stat line is, what it executes, and what was read, or less than 0 by the number of the error, and how
+# many seconds that took. All three follow.
+_ANSWER = struct.Struct("=iiid")
 _SPACE = 128 << 10  # bytes of a board; no more of it is taken than was ever needed
 
 
 class Answer(NamedTuple):
-    """What was read of a process, both through one hold on it: so it is of one and the same."""
+    """What was read of a process, all through one hold on it: so it is of one and the same."""
 
     stat: bytes
     content: bytes
     took: float
+    exe: str | None = None
 
 
 class Errand:
@@ -76,7 +79,7 @@ class Errand:
     def ask(self, what: int, pids: Sequence[int]) -> None:
         """Have it read a file of each; of those for whom there is no space the answer is never complete."""
         self._asked, self._over = pids, False
-        _PROGRESS.pack_into(self._board, 0, 0, _PROGRESS.size, 0)
+        _PROGRESS.pack_into(self._board, 0, 0, _PROGRESS.size, 0, -1)
         try:
             os.write(self._line, struct.pack(f"={1 + len(pids)}i", what, *pids))
         except OSError:
@@ -102,30 +105,35 @@ class Errand:
         return count
 
     @property
-    def at(self) -> tuple[int, bytes]:
-        """The pid that it is at, and its stat line, empty if that was not read."""
-        done, place, length = _PROGRESS.unpack_from(self._board)
+    def at(self) -> tuple[int, bytes, str | None]:
+        """The pid that it is at, its stat line, empty if that was not read, and what it executes, None if not."""
+        done, place, stat, link = _PROGRESS.unpack_from(self._board)
         start = place + _ANSWER.size
-        return self._asked[done], self._board[start : start + length]
+        middle = start + stat
+        return self._asked[done], self._board[start:middle], self._link(middle, link)
+
+    def _link(self, place: int, length: int) -> str | None:
+        return None if length < 0 else os.fsdecode(self._board[place : place + length])
 
     def answers(self) -> Iterator[tuple[int, Answer | OSError | None]]:
         """What is complete, in the order of the question; None for who is gone, an error for a want of our own."""
         place = _PROGRESS.size
         for pid in self._asked[: self.done]:
-            stat, length, took = _ANSWER.unpack_from(self._board, place)
+            stat, link, length, took = _ANSWER.unpack_from(self._board, place)
             place += _ANSWER.size
             if length < 0:
                 yield pid, _our_own_want(-length)
             else:
-                middle, end = place + stat, place + stat + length
-                yield pid, Answer(self._board[place:middle], self._board[middle:end], took)
-                place = end
+                content = place + stat + max(0, link)
+                exe = self._link(place + stat, link)
+                yield pid, Answer(self._board[place : place + stat], self._board[content : content + length], took, exe)
+                place = content + length
 
     @property
     def is_held(self) -> bool:
         """Whether something in the kernel holds it up, and not want of a processor, or somebody who has stopped it."""
-        stat = procfs.read_stat(self.pid)
-        return stat is not None and stat.state in "DS"
+        state = procfs.read_state(f"/proc/{self.pid}")
+        return state != "" and state in "DS"
 
     def end(self) -> None:
         """Nobody waits for it any more; see `ended`."""
@@ -168,7 +176,7 @@ def _live(child: _Child) -> NoReturn:
         while batch := child.line.recv(4 * (1 + MOST)):
             _hold_to(child.line, busy=True)
             what, *pids = struct.unpack(f"={len(batch) // 4}i", batch)
-            _read_all(child, _FILES[what], pids)
+            _read_all(child, what, pids)
             _hold_to(child.line, busy=False)
             child.line.send(b".")
     except BaseException:  # noqa: BLE001, S110 - we see that it is gone
@@ -208,45 +216,65 @@ def _hold_to(line: socket.socket, busy: bool) -> None:
             os._exit(0)  # it was closed before
 
 
-def _read_all(child: _Child, name: str, pids: Sequence[int]) -> None:
+def _read_all(child: _Child, what: int, pids: Sequence[int]) -> None:
     place = _PROGRESS.size
     for done, pid in enumerate(pids):
-        if place + _ANSWER.size + _LONGEST_STAT + child.limit > _SPACE:
+        if place + _ANSWER.size + _LONGEST_STAT + _LONGEST_LINK + child.limit > _SPACE:
             return
-        place = _answer(child, name, pid, done, place)
-        _PROGRESS.pack_into(child.board, 0, done + 1, place, 0)
+        place = _answer(child, what, pid, done, place)
+        _PROGRESS.pack_into(child.board, 0, done + 1, place, 0, -1)
 
 
-def _answer(child: _Child, name: str, pid: int, done: int, place: int) -> int:
-    """Put an answer onto the board, the stat line before anything is read that may hang; where the next one begins."""
-    stat, content, took = b"", b"", 0.0
+def _answer(child: _Child, what: int, pid: int, done: int, place: int) -> int:
+    """Put an answer onto the board, each part before anything else is read that may hang; where the next one begins."""
     start = place + _ANSWER.size
+    link, content, took = -1, b"", 0.0
     try:
         home = os.open(f"{child.root}/{pid}", os.O_RDONLY | os.O_DIRECTORY)
         try:
             stat = _content(home, "stat", _LONGEST_STAT)
-            child.board[start : start + len(stat)] = stat
-            _PROGRESS.pack_into(child.board, 0, done, place, len(stat))
-            began = time.monotonic()
-            content = _content(home, _path(home, stat, name), child.limit)
-            took = time.monotonic() - began
+            end = _put(child.board, start, stat)
+            _PROGRESS.pack_into(child.board, 0, done, place, len(stat), -1)
+            where = _where(home, stat)
+            if what == ARGUMENTS:
+                exe = _link(home, f"{where}exe")
+                link, end = len(exe), _put(child.board, end, exe)
+                _PROGRESS.pack_into(child.board, 0, done, place, len(stat), link)
+            if name := _FILES[what]:
+                began = time.monotonic()
+                content = _permitted(home, f"{where}{name}", child.limit)
+                took = time.monotonic() - began
         finally:
             os.close(home)
     except OSError as error:
-        _ANSWER.pack_into(child.board, place, 0, -(error.errno or errno.EIO), 0)
+        _ANSWER.pack_into(child.board, place, 0, -1, -(error.errno or errno.EIO), 0)
         return start
-    end = start + len(stat) + len(content)
-    child.board[start + len(stat) : end] = content
-    _ANSWER.pack_into(child.board, place, len(stat), len(content), took)
+    _ANSWER.pack_into(child.board, place, len(stat), link, len(content), took)
+    return _put(child.board, end, content)
+
+
+def _put(board: mmap.mmap, place: int, content: bytes) -> int:
+    end = place + len(content)
+    board[place:end] = content
     return end
 
 
-def _path(home: int, stat: bytes, name: str) -> str:
-    """Where a file is to be found below a process's directory: of a zombie with living threads with one of these."""
+def _where(home: int, stat: bytes) -> str:
+    """Where to read below a process's directory: of a zombie with living threads of one of these."""
     if stat.rpartition(b") ")[2][:1].decode() not in procfs.ENDED:
-        return name
+        return ""
     survivor = procfs.resolve(procfs.parse_stat(stat), f"/proc/self/fd/{home}").survivor
-    return f"task/{survivor}/{name}" if survivor else name
+    return f"task/{survivor}/" if survivor else ""
+
+
+def _link(home: int, name: str) -> bytes:
+    """Where a link leads; empty where we may not know."""
+    try:
+        return os.fsencode(os.readlink(name, dir_fd=home)).removesuffix(b" (deleted)")[:_LONGEST_LINK]
+    except OSError as error:
+        if error.errno in procfs.OUR_OWN_WANT:
+            raise
+        return b""
 
 
 def _content(home: int, name: str, limit: int) -> bytes:
@@ -255,3 +283,11 @@ def _content(home: int, name: str, limit: int) -> bytes:
         return os.read(file, limit)
     finally:
         os.close(file)
+
+
+def _permitted(home: int, name: str, limit: int) -> bytes:
+    """Nothing where it is not for us: the process is there all the same."""
+    try:
+        return _content(home, name, limit)
+    except PermissionError:
+        return b""

@@ -29,7 +29,7 @@ class Glimpses:
         self._shortage = shortage
         self._root = root
         self._known = known
-        self._former: dict[ProcessId, tuple[Kin, str]] = {}
+        self._former: dict[int, tuple[Kin, Process]] = {}
 
     def each(self, pids: Collection[int], use: Callable[[int, Glimpse | None], None], now: float) -> set[int]:
         """Take a glimpse at each, in the order of pids, and use that; those for whom it was not enough, or too late."""
@@ -40,36 +40,51 @@ class Glimpses:
 
     def at(self, pid: int, now: float) -> Glimpse | None:
         """A glimpse at one that does not wait."""
-        found = self._lines.read([pid], now)
-        return self._glimpsed(pid, found[pid] if pid in found else self._unread(pid))
+        found = self._lines.read_now([pid], now)
+        return self._glimpsed(pid, found.get(pid, Seen(b"", None)))
 
     def remember(self, processes: Iterable[Process]) -> None:
         """Those who are known now, for they will not be known any more."""
         for process in processes:
             kin, _ = self._known(process.id.pid)
             if kin and kin.start == process.id.start:
-                self._former[process.id] = kin, process.image.cmdline
+                self._former[process.id.pid] = kin, process
 
     def forget(self) -> None:
         """All could be read again; those who hang are still needed."""
-        self._former = {identity: known for identity, known in self._former.items() if self._lines.hangs(identity)}
-
-    def _unread(self, pid: int) -> Seen | None:
-        line = procfs.read_stat_line(pid, self._root)
-        return Seen(line, None) if line else None
+        self._former = {
+            pid: known for pid, known in self._former.items() if self._lines.hangs(ProcessId(pid, known[0].start))
+        }
 
     def _glimpsed(self, pid: int, seen: Seen | OSError | None) -> Glimpse | None:
         if isinstance(seen, OSError):
             raise seen
-        glimpse = source.glimpsed(pid, seen.stat, seen.arguments, self._root) if seen else None
+        if seen and not seen.stat:
+            return self._remembered(pid)
+        glimpse = source.glimpsed(pid, seen.stat, seen.content, seen.exe or "", self._root) if seen else None
         if glimpse and glimpse.arguments is None:
-            self._recall(glimpse)
+            self._recall(glimpse, exe_too=seen is not None and seen.exe is None)
         return glimpse
 
-    def _recall(self, seen: Glimpse) -> None:
-        kin, process = self._known(seen.pid)
-        cmdline = process.image.cmdline if process and process.id.start == seen.stat.start else UNREADABLE
-        if kin is None or kin is NOBODY:
-            kin, cmdline = self._former.get(ProcessId(seen.pid, seen.stat.start), (NOBODY, cmdline))
-        if kin.start == seen.stat.start and kin.comm == hash(seen.stat.comm):
-            seen.recall(kin.arguments, cmdline)
+    def _remembered(self, pid: int) -> Glimpse | None:
+        """One of whom nothing can be read that may hang, if it has the same name as who was known by that pid."""
+        kin, _ = self._who_was(pid)
+        state, family = procfs.read_state(f"{self._root}/{pid}"), procfs.read_family(pid, self._root)
+        comm = procfs.read_comm(pid, self._root)
+        if kin is NOBODY or family is None or comm is None or kin.comm != hash(comm) or state in procfs.ENDED:
+            return None
+        stat = procfs.Stat(comm, state, *family, kin.start, kernel_thread=False)
+        seen = Glimpse(pid, stat, None, self._root, remembered=True)
+        self._recall(seen, exe_too=True)
+        return seen
+
+    def _who_was(self, pid: int) -> tuple[Kin, Process | None]:
+        kin, process = self._known(pid)
+        return (kin, process) if kin and kin is not NOBODY else self._former.get(pid, (NOBODY, None))
+
+    def _recall(self, seen: Glimpse, exe_too: bool) -> None:
+        kin, process = self._who_was(seen.pid)
+        if kin.start != seen.stat.start or kin.comm != hash(seen.stat.comm):
+            return
+        image = process.image if process and process.id.start == kin.start else None
+        seen.recall(kin.arguments, image.cmdline if image else UNREADABLE, image.exe if image and exe_too else "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from fallfromgrace import procfs
 from fallfromgrace.table import ProcessId, Size
@@ -20,13 +20,20 @@ MOST = 4096
 # Who was not asked for between two turns, and then not until a third, loses its descriptor.
 TURN_SECONDS = 120.0
 
+# Files that are open at once without being kept, until it is known whose they are.
+_TOGETHER = 100
 _LINE = 128  # bytes of a statm line that are enough for its first two numbers
+
+
+# Says who has these pids at this moment; of whom that cannot be known nothing, or an error.
+Stats = Callable[[Collection[int]], Mapping[int, "procfs.Stat | OSError | None"]]
 
 
 class Kept:
     """Descriptors of `statm`, at most `budget` of them; beyond that files are opened and closed for each reading."""
 
-    def __init__(self, root: str = "/proc", budget: int | None = None) -> None:
+    def __init__(self, stats: Stats, root: str = "/proc", budget: int | None = None) -> None:
+        self._stats = stats
         self._root = root
         self._budget = affordable(procfs.read_descriptor_limit(os.getpid())) if budget is None else budget
         self._files: dict[ProcessId, _File] = {}
@@ -42,12 +49,13 @@ class Kept:
     def sizes(self, identities: Iterable[ProcessId]) -> dict[ProcessId, Size]:
         """How large they are, the same object of one that is as it was; who has ended or cannot be read is left out."""
         found: dict[ProcessId, Size] = {}
+        others: list[ProcessId] = []
         files, pread = self._files, os.pread
         for identity in identities:
             try:
                 file = files[identity]
             except KeyError:
-                size = self._first(identity)
+                size = self._taken_up(identity)
             else:
                 try:
                     line = pread(file.fd, _LINE, 0)
@@ -55,11 +63,17 @@ class Kept:
                     line = b""
                 # Most processes are as they were, and a comparison costs a tenth of what taking the line apart does.
                 size = file.size if line == file.line else file.take(line)
-                if not size:
-                    size = self._of_another_thread(identity)
             if size:
                 found[identity] = size
+            else:
+                others.append(identity)
+        for first in range(0, len(others), _TOGETHER):
+            found.update(self._first(others[first : first + _TOGETHER]))
         return found
+
+    def holds(self, identity: ProcessId) -> bool:
+        """Whether a descriptor says that this process is there at this moment."""
+        return identity in self and bool(self.sizes([identity]))
 
     def turn(self, now: float) -> None:
         """Let go of those that nobody asks for any more."""
@@ -79,37 +93,39 @@ class Kept:
         for identity in (*self._files, *self._idle):
             self.drop(identity)
 
-    def _first(self, identity: ProcessId) -> Size | None:
-        """The first reading since the last turn; the file is kept if that can be afforded."""
+    def _taken_up(self, identity: ProcessId) -> Size | None:
+        """The first reading since the last turn, of one who was asked for before."""
         file = self._idle.pop(identity, None)
-        if file is None:
-            with contextlib.suppress(OSError):
-                file = self._opened(identity)
-        if file is None:
-            return None
-        return self._read_and_keep(identity, file)
+        return self._read_and_keep(identity, file) if file else None
 
-    def _of_another_thread(self, identity: ProcessId) -> Size | None:
-        """The thread that the file is of has ended, and perhaps all of the process."""
-        stat = None
-        with contextlib.suppress(OSError):
-            stat = procfs.read_stat(identity.pid, self._root)
-        if stat is None or not stat.survivor:
-            return None
-        self.drop(identity)
-        return self._first(identity)
+    def _first(self, identities: Iterable[ProcessId]) -> dict[ProcessId, Size]:
+        """Of those for whom there is no file, or of whom the thread has ended that it is of, and perhaps all."""
+        for identity in identities:
+            self.drop(identity)
+        opened = self._opened(dict.fromkeys(identities, 0))
+        sizes = {identity: self._read_and_keep(identity, file) for identity, file in opened.items()}
+        return {identity: size for identity, size in sizes.items() if size}
 
-    def _opened(self, identity: ProcessId, survivor: int = 0) -> _File | None:
-        """A descriptor that is sure to be of that process: `stat` says who has the pid after it was opened."""
+    def _opened(self, survivors: Mapping[ProcessId, int]) -> dict[ProcessId, _File]:
+        """Descriptors, of these threads, that are sure to be of these processes: it is asked who has the pids after
+        they were opened."""
+        files = {identity: file for identity in survivors if (file := self._open(identity, survivors[identity]))}
+        stats = self._stats([identity.pid for identity in files]) if files else {}
+        again: dict[ProcessId, int] = {}
+        for identity in list(files):
+            stat = stats.get(identity.pid)
+            survivor = stat.survivor if isinstance(stat, procfs.Stat) and stat.start == identity.start else None
+            if survivor != survivors[identity]:
+                os.close(files.pop(identity).fd)
+                if survivor and not survivors[identity]:
+                    again[identity] = survivor
+        return {**files, **self._opened(again)} if again else files
+
+    def _open(self, identity: ProcessId, survivor: int) -> _File | None:
         home = f"{self._root}/{identity.pid}" + (f"/task/{survivor}" if survivor else "")
-        file, stat = os.open(f"{home}/statm", os.O_RDONLY), None
         with contextlib.suppress(OSError):
-            stat = procfs.read_stat(identity.pid, self._root)
-        same = stat is not None and stat.start == identity.start
-        if stat and same and stat.survivor == survivor:
-            return _File(file)
-        os.close(file)
-        return self._opened(identity, stat.survivor) if stat and same and not survivor else None
+            return _File(os.open(f"{home}/statm", os.O_RDONLY))
+        return None
 
     def _read_and_keep(self, identity: ProcessId, file: _File) -> Size | None:
         size = None

@@ -48,11 +48,11 @@ class LinuxSource:
         root: str = "/proc",
         *,
         connect: Callable[[], Feed] | None = None,
-        kept: Kept | None = None,
+        budget: int | None = None,
         patience: Patience | None = None,
         lines: CommandLines | None = None,
     ) -> None:
-        """`patience` is that of the patterns which select, if they have any."""
+        """`budget` is how many descriptors are kept, `patience` that of the patterns which select, if they have any."""
         self._root = root
         self._patience = patience
         self._errands = Errands(root, source.LONGEST_ARGUMENTS)
@@ -61,7 +61,8 @@ class LinuxSource:
         self._shortage = Shortage(tell)
         self._glimpses = Glimpses(self._lines, self._shortage, root, self._known)
         rollups = Rollups(root, self._errands, self._lines.hangs)
-        self._usage = Usage(tell, self._shortage, kept or Kept(root), root, rollups)
+        kept = Kept(self._lines.stats, root, budget)
+        self._usage = Usage(tell, self._shortage, kept, self._lines, rollups, root)
         self._roster = Roster()
         self._whole: dict[int, Process] = {}  # the selected, and those below
         self._forget_everybody(lambda image: False)
@@ -133,7 +134,7 @@ class LinuxSource:
         self._glimpses.forget()
 
     def _look(self) -> None:
-        self._lines.begin()
+        self._lines.begin(self._now)
         self._hear()
         if self._now - self._ticked >= 1:
             self._tick()
@@ -157,11 +158,10 @@ class LinuxSource:
 
     def _hear_of_end(self, pid: int) -> None:
         """Others of its threads may go on; nothing tells when they end."""
-        kin = self._roster.get(pid)
-        stat = procfs.read_stat(pid, self._root) if kin else None
-        if kin and stat and stat.survivor and stat.start == kin.start:
+        if self._roster.get(pid) and procfs.of_survivor(pid, self._root):
             self._unread.add(pid)
         else:
+            self._lines.drop(pid)
             self._drop(pid)
 
     def _tick(self) -> None:
@@ -194,6 +194,7 @@ class LinuxSource:
 
     def _compare(self, listed: set[int], anew: bool) -> None:
         for pid in self._roster.pids - listed:
+            self._lines.drop(pid)
             self._drop(pid)
         new = listed - self._roster.pids
         for pid in new:
@@ -290,10 +291,20 @@ class LinuxSource:
         if before and before.image == (arguments if before.plain else _digest(seen)):
             return before._replace(ppid=stat.ppid, comm=hash(stat.comm))
         seen.asked = False
-        selected = self._selects(seen)
-        image = _digest(seen) if selected or seen.asked else arguments  # which may fail, before anything is noted
+        selected, hurried = self._asked(seen)
+        if hurried:  # others have used up the time: it is asked again at its turn, as if it ran something else by then
+            arguments = ~arguments
+        whole = (selected or seen.asked) and not hurried
+        image = _digest(seen) if whole else arguments  # which may fail, before anything is noted
         (self._roots.add if selected else self._roots.discard)(pid)
         return Kin(stat.start, stat.ppid, arguments, image, hash(stat.comm))
+
+    def _asked(self, seen: Glimpse) -> tuple[bool, bool]:
+        """Whether it is selected, and whether that was said in a hurry."""
+        if self._patience is None:
+            return self._selects(seen), False
+        self._patience.hurried = False
+        return self._selects(seen), self._patience.hurried
 
     def _watch_while_young(self, pid: int, kin: Kin) -> None:
         """One without arguments may be in the middle of an exec, and is as good as young."""
@@ -343,7 +354,9 @@ class LinuxSource:
         self._usage.forget(process.id)
 
     def _make_table(self) -> None:
+        """Those in it have descriptors from now on, which say who they are when nothing else does any more."""
         self._altered = False
+        self._usage.kept.sizes([process.id for process in self._whole.values()])
         self._table = ProcessTable(self._whole[pid] for pid in sorted(self._whole))
 
     # --- what they use ---
@@ -363,8 +376,11 @@ class LinuxSource:
         return {identity: sample for identity, sample in found.items() if sample is not None}
 
     def reread(self, pid: int) -> tuple[Process, Sample] | None:
-        """See Source."""
-        return source.with_size(self._glimpses.at(pid, self._now), pid, self._root)
+        """See Source. Of one whose stat line hangs only a kept descriptor can say that it is who we know."""
+        seen = self._glimpses.at(pid, self._now)
+        if seen and seen.remembered and not self._usage.kept.holds(ProcessId(pid, seen.stat.start)):
+            return None
+        return source.with_size(seen, pid, self._root)
 
 
 def _digest(seen: Glimpse) -> int:

@@ -36,24 +36,34 @@ def measure(
     """Several facets of one process; None where it has ended.
 
     `stat` is read last: if the process is there then, it was there before, and all that was read is about it.
-    What there is no reader for is not known.
     """
+    facets = list(facets)
+    found = parts(identity, facets, readers)
+    return None if found is None else confirmed(identity, facets, found, procfs.read_stat(identity.pid, root))
+
+
+def parts(identity: ProcessId, facets: Iterable[Facet], readers: Mapping[Facet, Reader]) -> Sample | None:
+    """What is not in `stat`, of whoever has the pid; what there is no reader for is not known."""
     found: dict[str, float] = {}
     for facet in facets:
         part = readers[facet](identity) if facet in readers else {}
         if part is None:
             return None
         found.update(part)
-    stat = procfs.read_stat(identity.pid, root)
+    return found
+
+
+def confirmed(identity: ProcessId, facets: Iterable[Facet], found: Sample, stat: procfs.Stat | None) -> Sample | None:
+    """The same with what `stat` says, which was read afterwards; None where that is of somebody else."""
     if stat is None or stat.start != identity.start or stat.ended:
         return None
     return {**found, **_of_stat(stat)} if Facet.STAT in facets else found
 
 
 def _of_stat(stat: procfs.Stat) -> Sample:
-    return {
-        "cputime": stat.ticks / _TICKS,
-        "threads": stat.threads,
-        "age": age(stat.start),
-        "stopped": int(stat.state == "T"),
-    }
+    return {"cputime": stat.ticks / _TICKS, "threads": stat.threads, **without_stat(stat.start, stat.state)}
+
+
+def without_stat(start: int, state: str) -> Sample:
+    """What is known of a process whose `stat` cannot be read."""
+    return {"age": age(start), "stopped": int(state == "T")}

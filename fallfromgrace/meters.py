@@ -1,4 +1,4 @@
-"""What psutil measures for us: storage, descriptors, and the machine as a whole.
+"""What psutil measures for us, the machine as a whole, and descriptors.
 
 Loaded only where a configuration asks for one of these: psutil takes 2 MB.
 """
@@ -20,29 +20,18 @@ from fallfromgrace.table import ProcessId
 
 def readers(root: str = "/proc") -> Mapping[Facet, Reader]:
     """What can be read of a process here."""
-    return {Facet.IO: _read_io, Facet.DESCRIPTORS: lambda identity: _read_descriptors(identity, root)}
-
-
-def _read_io(identity: ProcessId) -> Sample | None:
-    try:
-        counters = psutil.Process(identity.pid).io_counters()
-    except psutil.NoSuchProcess:
-        return None
-    except (psutil.Error, OSError, RuntimeError):  # not permitted, or a kernel that does not count
-        return {}
-    return {"read_bytes": counters.read_bytes, "write_bytes": counters.write_bytes}
+    return {Facet.DESCRIPTORS: lambda identity: _read_descriptors(identity, root)}
 
 
 def _read_descriptors(identity: ProcessId, root: str) -> Sample | None:
     limit = procfs.read_descriptor_limit(identity.pid, root)
     sample = {} if limit is None else {"fdlimit": limit}
     try:
-        if survivor := procfs.of_survivor(identity.pid, root):  # psutil finds none where the first thread has ended
-            return {**sample, "fds": len(os.listdir(f"{survivor}/fd"))}
-        return {**sample, "fds": psutil.Process(identity.pid).num_fds()}
-    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+        home = procfs.of_survivor(identity.pid, root) or f"{root}/{identity.pid}"
+        return {**sample, "fds": len(os.listdir(f"{home}/fd"))}
+    except (FileNotFoundError, ProcessLookupError):
         return None
-    except (psutil.AccessDenied, PermissionError):
+    except PermissionError:
         return sample
 
 

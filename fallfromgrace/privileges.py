@@ -27,7 +27,10 @@ _EFFECTIVE = re.compile(rb"^CapEff:\t([0-9a-f]+)", re.MULTILINE)
 
 _EXE = "so `exe` finds none of them"
 _NOT_READ = f"what other users' processes execute cannot be read without CAP_SYS_PTRACE, {_EXE}"
-_REFUSED = f"what some processes execute cannot be read, though we have CAP_SYS_PTRACE, {_EXE}"
+_REFUSED = (
+    "what process 1 executes, and so perhaps others, cannot be read, though we have CAP_SYS_PTRACE:"
+    " `exe` does not find these"
+)
 _HIDDEN = (
     "other users' processes are hidden from us (/proc is mounted with hidepid), so no monitor finds them;"
     " it takes CAP_SYS_PTRACE, or the group that is named as gid= there"
@@ -72,20 +75,20 @@ def lacking(config: Config, root: str = "/proc") -> list[str]:
         return []
     if "SYS_PTRACE" not in effective(root):
         return [_NOT_READ]
-    return [_REFUSED] if any(_is_refused(pid, root) for pid in procfs.read_pids(root)) else []
+    return [_REFUSED] if _is_refused(root) else []
 
 
 def _hides_others(root: str) -> bool:
     """Every PID namespace has a process 1, and that is root's."""
-    return procfs.read_stat(1, root) is None
+    return not procfs.read_state(f"{root}/1")
 
 
-def _is_refused(pid: int, root: str) -> bool:
+def _is_refused(root: str) -> bool:
+    """Of all others somebody might make the answer hang."""
     try:
-        os.readlink(f"{root}/{pid}/exe")
+        os.readlink(f"{root}/1/exe")
     except PermissionError:
-        stat = procfs.read_stat(pid, root)
-        return stat is not None and not (stat.ended or stat.kernel_thread)
+        return True
     except OSError:
         return False
     return False

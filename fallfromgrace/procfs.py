@@ -2,6 +2,10 @@
 
 Its creation time is wall clock time, which moves when the clock is stepped; it takes `Uid:` from wherever a process's
 name imitates it; it reads command lines whole, which may be 2 MB, and leaves NULs in one that was made to end oddly.
+
+Whoever reads `stat`, `exe`, `cmdline`, `io`, `smaps_rollup` or `wchan` of a process may hang for ever: these are for
+children to read (see `errand`). `status`, `statm`, `comm`, `limits`, `fd` and those of threads in `task` take no lock
+that others can keep.
 """
 
 from __future__ import annotations
@@ -96,10 +100,35 @@ def resolve(stat: Stat, home: str) -> Stat:
     """What a stat line says of the process with that directory, whichever of its threads are left."""
     if stat.state in ENDED and stat.threads > 1:
         for thread in _living_threads(home):
-            line = _read(f"{home}/task/{thread}/stat", 4096)
-            if line and (state := parse_stat(line).state) not in ENDED:
+            if (state := read_state(f"{home}/task/{thread}")) and state not in ENDED:
                 return stat._replace(state=state, survivor=thread)
     return stat
+
+
+_STATE = re.compile(rb"^State:\t(\w)", re.MULTILINE)
+
+
+def read_state(home: str) -> str:
+    """The letter of the state of the process, or thread, with that directory; empty where there is none."""
+    found = _STATE.search(_read(f"{home}/status", 4096) or b"")
+    return found[1].decode() if found else ""
+
+
+# Behind the groups of a process, which may be many.
+_LONGEST_STATUS = 1 << 16
+_FAMILY = re.compile(rb"^(PPid|NSpgid):\t(\d+)", re.MULTILINE)
+
+
+def read_family(pid: int, root: str = "/proc") -> tuple[int, int] | None:
+    """The parent and the group of a process, without `stat`."""
+    found = dict(_FAMILY.findall(_read(f"{root}/{pid}/status", _LONGEST_STATUS) or b""))
+    return (int(found[b"PPid"]), int(found[b"NSpgid"])) if len(found) == 2 else None
+
+
+def read_comm(pid: int, root: str = "/proc") -> str | None:
+    """The name of a process, as in its stat line."""
+    name = _read(f"{root}/{pid}/comm", 64)
+    return None if name is None else name.removesuffix(b"\n").decode(errors="surrogateescape")
 
 
 def _living_threads(home: str) -> Iterator[int]:
@@ -113,8 +142,12 @@ def _living_threads(home: str) -> Iterator[int]:
 
 def of_survivor(pid: int, root: str = "/proc") -> str:
     """Where to read of a process if only other threads than its first one are left of it; else empty."""
-    stat = read_stat(pid, root)
-    return f"{root}/{pid}/task/{stat.survivor}" if stat and stat.survivor else ""
+    home = f"{root}/{pid}"
+    if (state := read_state(home)) and state in ENDED:
+        for thread in _living_threads(home):
+            if (state := read_state(f"{home}/task/{thread}")) and state not in ENDED:
+                return f"{home}/task/{thread}"
+    return ""
 
 
 def read_arguments(pid: int, limit: int, root: str = "/proc", survivor: int = 0) -> bytes | None:
@@ -155,6 +188,15 @@ def read_euid(pid: int, root: str = "/proc") -> int | None:
     """Whose process it is: the effective uid."""
     uids = _UIDS.search(_read(f"{root}/{pid}/status", 4096) or b"")
     return int(uids[1]) if uids else None
+
+
+_PARENT = re.compile(rb"^PPid:\t(\d+)", re.MULTILINE)
+
+
+def read_parent(pid: int, root: str = "/proc") -> int | None:
+    """The pid of a process's parent; unlike that in `stat`, nobody can make reading it hang."""
+    parent = _PARENT.search(_read(f"{root}/{pid}/status", 4096) or b"")
+    return int(parent[1]) if parent else None
 
 
 def read_exe(pid: int, root: str = "/proc") -> str:
@@ -201,6 +243,14 @@ def parse_rollup(text: bytes) -> Rollup | None:
         return None
     unique = sum(int(size) for name, size in found.items() if name.startswith(b"Private"))
     return Rollup(int(found[b"Pss"]) << 10, unique << 10, int(found.get(b"Swap", 0)) << 10)
+
+
+_IO = re.compile(rb"^(read_bytes|write_bytes): (\d+)", re.MULTILINE)
+
+
+def parse_io(text: bytes) -> dict[str, float]:
+    """Bytes that were read from storage and written there; nothing where the kernel does not count, or tell us."""
+    return {name.decode(): int(count) for name, count in _IO.findall(text)}
 
 
 _OPEN_FILES = re.compile(rb"^Max open files +(\d+|unlimited)", re.MULTILINE)

@@ -76,6 +76,7 @@ class PsutilSource:
     def _measured(self, identity: ProcessId, facets: list[Facet], now: float) -> Sample | None:
         readers = {
             **meters.readers(self._root),
+            Facet.IO: _read_io,
             Facet.MEMORY: _read_memory,
             Facet.ROLLUP: lambda each: self._rollups.measure(each, now),
         }
@@ -87,6 +88,16 @@ class PsutilSource:
     def reread(self, pid: int) -> tuple[Process, Sample] | None:
         """See Source."""
         return source.reread(pid, self._root)
+
+
+def _read_io(identity: ProcessId) -> Sample | None:
+    try:
+        counters = psutil.Process(identity.pid).io_counters()
+    except psutil.NoSuchProcess:
+        return None
+    except (psutil.Error, OSError, RuntimeError):  # not permitted, or a kernel that does not count
+        return {}
+    return {"read_bytes": counters.read_bytes, "write_bytes": counters.write_bytes}
 
 
 def _read_memory(identity: ProcessId) -> Sample | None:

@@ -70,15 +70,20 @@ class Glimpse:
     """A process, its arguments as the kernel has them, and the rest of its image as soon as that is asked for.
 
     Few monitors ask for the owner or the program of what has another command line, and these are half of the reading.
-    `digest` is the same for the same arguments. These are None where they cannot be read.
+    `digest` is the same for the same arguments. These are None where they cannot be read. `remembered` is one of whom
+    nothing can, not even who has the pid.
     """
 
-    def __init__(self, pid: int, stat: procfs.Stat, arguments: bytes | None, root: str) -> None:
+    def __init__(
+        self, pid: int, stat: procfs.Stat, arguments: bytes | None, root: str, exe: str = "", remembered: bool = False
+    ) -> None:
         self.pid = pid
         self.stat = stat
         self.arguments = arguments
         self.digest = hash(arguments)
         self.asked = False  # for more than the command line
+        self.remembered = remembered
+        self._exe = exe
         self._root = root
 
     @cached_property
@@ -86,9 +91,9 @@ class Glimpse:
         """The arguments joined by single spaces."""
         return UNREADABLE if self.arguments is None else _shown(self.arguments)
 
-    def recall(self, digest: int, cmdline: str) -> None:
-        """Its arguments cannot be read, and are taken for what they were before."""
-        self.digest, self.cmdline = digest, cmdline
+    def recall(self, digest: int, cmdline: str, exe: str) -> None:
+        """Its arguments cannot be read, and are taken for what they were before; so is what it executes, if given."""
+        self.digest, self.cmdline, self._exe = digest, cmdline, exe or self._exe
 
     @cached_property
     def uid(self) -> int:
@@ -99,11 +104,11 @@ class Glimpse:
             raise Gone
         return euid
 
-    @cached_property
+    @property
     def exe(self) -> str:
-        """What it executes."""
+        """What it executes; empty where nobody can say."""
         self.asked = True
-        return procfs.read_exe(self.pid, self._root)
+        return self._exe
 
     @property
     def process(self) -> Process:
@@ -118,13 +123,13 @@ def glimpse(pid: int, root: str = "/proc") -> Glimpse | None:
     if stat is None or stat.ended or stat.kernel_thread:
         return None
     arguments = procfs.read_arguments(pid, LONGEST_ARGUMENTS, root, stat.survivor)
-    return None if arguments is None else Glimpse(pid, stat, arguments, root)
+    return None if arguments is None else Glimpse(pid, stat, arguments, root, procfs.read_exe(pid, root))
 
 
-def glimpsed(pid: int, line: bytes, arguments: bytes | None, root: str) -> Glimpse | None:
-    """The same of what somebody else has read: a stat line, and the arguments if they could be."""
+def glimpsed(pid: int, line: bytes, arguments: bytes | None, exe: str, root: str) -> Glimpse | None:
+    """The same of what somebody else has read: a stat line, the arguments if they could be, and the program."""
     stat = procfs.resolve(procfs.parse_stat(line), f"{root}/{pid}")
-    return None if stat.ended or stat.kernel_thread else Glimpse(pid, stat, arguments, root)
+    return None if stat.ended or stat.kernel_thread else Glimpse(pid, stat, arguments, root, exe)
 
 
 def read_process(pid: int, root: str = "/proc") -> Process | None:

@@ -48,7 +48,11 @@ class Proc:
         (home / "stat").write_text(f"{pid} (hog) {state} {ppid} {pid if pgid is None else pgid} 0 0 0 {counts}\n")
         (home / "statm").write_text(f"{0 if nothing else vmem // PAGE} {0 if nothing else rmem // PAGE} 0 0 0 0 0\n")
         (home / "cmdline").write_bytes(arguments if cmdline else b"")
-        (home / "status").write_text(f"Name:\thog\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n")
+        (home / "comm").write_text("hog\n")
+        (home / "status").write_text(
+            f"Name:\thog\nState:\t{state} (as it is)\nPPid:\t{ppid}\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n"
+            f"NSpgid:\t{pid if pgid is None else pgid}\n"
+        )
         (home / "exe").unlink(missing_ok=True)
         if not nothing:
             (home / "exe").symlink_to(exe)

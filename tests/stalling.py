@@ -112,6 +112,57 @@ os._exit(0)
 """
 
 
+# Shares its memory with a child that executes something, while that memory waits: the kernel keeps also the lock that
+# stands for who the child is. Then its stat line hangs, and what it executes. The child is who is told of.
+_EXECUTES = r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+static char *address;
+static volatile int go;
+static void *lets_go_of_it(void *nothing) {
+    while (!go) usleep(10000);
+    mmap(address, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0);
+    return nothing;
+}
+int main(int count, char **words) {
+    char path[300], said[32], *sleeps[] = {"sleep", "60", 0};
+    long held = atol(words[3]) << 20;
+    pthread_t thread;
+    prctl(PR_SET_PDEATHSIG, 9);
+    memset(malloc(held), 1, held);
+    snprintf(path, sizeof path, "%s/%d", words[1], getpid());
+    address = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, open(path, O_RDWR), 0);
+    address[0] = 1;
+    pthread_create(&thread, 0, lets_go_of_it, 0);
+    if (!vfork()) {
+        prctl(PR_SET_PDEATHSIG, 9);
+        write(1, said, snprintf(said, sizeof said, "%d\n", getpid()));
+        sleep(atoi(words[5]));
+        go = 1;
+        usleep(300000);
+        execv("/bin/sleep", sleeps);
+        _exit(1);
+    }
+    sleep(300);
+}
+"""
+
+
+def who_executes(where: Path) -> str:
+    """A victim whose stat line hangs, after so many seconds as its last argument says. Takes a compiler."""
+    source, program = where / "executes.c", where / "executes"
+    source.write_text(_EXECUTES)
+    subprocess.run(["gcc", "-w", "-pthread", "-o", program, source], check=True)
+    return f"import os, sys; os.execv({str(program)!r}, ['executes', *sys.argv[1:]])"
+
+
 def lacking() -> str:
     """Why there can be no Stall here; empty where there can be."""
     if os.geteuid() != 0 or not os.access("/dev/fuse", os.R_OK | os.W_OK):
@@ -124,14 +175,17 @@ def lacking() -> str:
 
 
 class Stall:
-    """The file system and those who are on it; `program` is what all of them execute, and nobody else does."""
+    """The file system and those who are on it; `program` is what all of them execute, and nobody else does.
 
-    def __init__(self, where: Path) -> None:
+    `victim` is what they run instead, of the same arguments, which says its pid.
+    """
+
+    def __init__(self, where: Path, victim: str = _VICTIM) -> None:
         self.program = str(where / f"stalled-{os.getpid()}-{time.monotonic_ns()}")
         shutil.copy(os.path.realpath("/proc/self/exe"), self.program)
         (where / "mounted").mkdir(exist_ok=True)
         environment = {**os.environ, "PYTHONHOME": sys.base_prefix}
-        words = [sys.executable, "-c", _SERVER, str(where / "mounted"), self.program, _VICTIM]
+        words = [sys.executable, "-c", _SERVER, str(where / "mounted"), self.program, victim]
         self._server = subprocess.Popen(
             words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
@@ -154,18 +208,18 @@ class Stall:
 
 
 @contextmanager
-def stall(where: Path) -> Iterator[Stall]:
+def stall(where: Path, victim: str = _VICTIM) -> Iterator[Stall]:
     """For the length of a `with` block."""
-    made = Stall(where)
+    made = Stall(where, victim)
     try:
         yield made
     finally:
         made.close()
 
 
-def hangs(pid: int, seconds: float = 0.5) -> bool:
-    """Whether a direct reading of a command line is not over after so long."""
-    reader = subprocess.Popen(["cat", f"/proc/{pid}/cmdline"], stdout=subprocess.DEVNULL)
+def hangs(pid: int, seconds: float = 0.5, name: str = "cmdline") -> bool:
+    """Whether a direct reading of a command line, or another file, is not over after so long."""
+    reader = subprocess.Popen(["cat", f"/proc/{pid}/{name}"], stdout=subprocess.DEVNULL)
     try:
         reader.wait(seconds)
     except subprocess.TimeoutExpired:

@@ -193,6 +193,27 @@ def test_no_way_around_that_is_overlooked(code, tmp_path, monkeypatch):
     assert signalled() - SIGNALLED_IN or [*renamed(), *looked_up(), *gone_around()]
 
 
+# What a process may keep us from reading for ever is read by children. These read it themselves: of ourselves, on
+# kernels that have nothing better, or where nothing waits for them.
+HANGING = {"read_stat", "read_stat_line", "read_exe", "read_arguments", "read_rollup", "glimpse", "read_process"}
+READS_ITSELF = {"procfs", "reference", "source", "measures", "rollups", "signalling", "errand"}
+NEVER_NAMED = {"stat", "exe", "cmdline", "io", "smaps_rollup", "wchan"}
+
+
+def test_what_may_hang_is_read_by_children_only():
+    found = {name for name, node in nodes() if isinstance(node, ast.Attribute) and node.attr in HANGING}
+    found |= {
+        name for name, node in nodes() if isinstance(node, ast.ImportFrom) if {n.name for n in node.names} & HANGING
+    }
+    assert found <= READS_ITSELF
+
+
+@pytest.mark.parametrize("name", ["linux", "glimpses", "cmdlines", "kept", "usage", "meters", "actions", "loop"])
+def test_who_looks_at_others_names_no_file_that_may_hang(name):
+    constants = {node.value for each, node in nodes() if each == name and isinstance(node, ast.Constant)}
+    assert not constants & NEVER_NAMED
+
+
 def test_checking_a_configuration_loads_nothing_that_only_the_daemon_needs():
     code = "import sys, fallfromgrace.cli as c; c.main(['-t', '-c', '/dev/null']); print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent)

@@ -4,12 +4,14 @@ import errno
 import os
 import signal
 import time
+from contextlib import contextmanager
 
 import mock
 import pytest
 
 from fallfromgrace import cmdlines, errand
 from fallfromgrace.cmdlines import AGAIN_SECONDS, LOOK_SECONDS, CommandLines, Seen
+from fallfromgrace.errand import ARGUMENTS, IO, STAT
 from fallfromgrace.errands import Errands
 from fallfromgrace.table import ProcessId
 from tests.proctree import Proc
@@ -23,15 +25,15 @@ class World:
         self.lines = CommandLines(self.told.append, self.errands, self.proc.root)
         self.now = 0.0
 
-    def hang(self, *pids):
+    def hang(self, *pids, name="cmdline"):
         for pid in pids:
             self.proc.put(pid)
-            path = self.proc.path / str(pid) / "cmdline"
-            path.unlink()
+            path = self.proc.path / str(pid) / name
+            path.unlink(missing_ok=True)
             os.mkfifo(path)
 
-    def heal(self, pid, cmdline="hog", **what):
-        (self.proc.path / str(pid) / "cmdline").unlink()
+    def heal(self, pid, cmdline="hog", name="cmdline", **what):
+        (self.proc.path / str(pid) / name).unlink()
         self.proc.put(pid, cmdline, **what)
 
     def pass_a_minute(self):
@@ -42,12 +44,25 @@ class World:
     def look(self, *pids, after=1.0):
         """What one look finds: arguments, None for who hangs, "gone", or an error; who is late is left out."""
         self.now += after
-        self.lines.begin()
+        self.lines.begin(self.now)
         return {pid: _short(found) for pid, found in self.lines.read(pids, self.now).items()}
 
 
 def _short(found):
-    return found.arguments if isinstance(found, Seen) else found or "gone"
+    return found.content if isinstance(found, Seen) else found or "gone"
+
+
+@contextmanager
+def questions(about=ARGUMENTS):
+    """The pids that children are asked about."""
+    asked, ask = [], errand.Errand.ask
+
+    def note(self, what, pids):
+        asked.extend(pids if what == about else ())
+        ask(self, what, pids)
+
+    with mock.patch.object(errand.Errand, "ask", note):
+        yield asked
 
 
 @pytest.fixture
@@ -89,11 +104,11 @@ def test_fifty_that_hang_cost_no_look_much_and_nobody_else_is_kept_waiting(world
         assert time.monotonic() - began < 2
         assert looks < 20
     assert {pid for pid in found if found[pid] is None} == set(hanging)
-    with mock.patch.object(world.errands, "take") as take:
+    with questions() as asked:
         began = time.monotonic()
         assert world.look(*hanging, after=0.01) == dict.fromkeys(hanging)
         assert time.monotonic() - began < 0.2
-        assert not take.called
+    assert asked == []
 
 
 def test_who_is_new_is_read_before_those_who_are_known_to_hang(world):
@@ -101,9 +116,7 @@ def test_who_is_new_is_read_before_those_who_are_known_to_hang(world):
     world.look(42)
     world.pass_a_minute()
     world.proc.put(50, "new")
-    asked = []
-    ask = errand.Errand.ask
-    with mock.patch.object(errand.Errand, "ask", lambda self, what, pids: asked.extend(pids) or ask(self, what, pids)):
+    with questions() as asked:
         assert world.look(42, 50) == {42: None, 50: b"new\0"}
     assert asked == [50, 42]
 
@@ -113,11 +126,7 @@ def test_they_are_asked_again_after_a_while_and_only_few_at_once(world):
     world.hang(*hanging)
     while len(world.look(*hanging)) < 10:
         pass
-    asked = []
-    ask = errand.Errand.ask
-    with mock.patch.object(
-        errand.Errand, "ask", lambda self, what, pids: asked.append(pids[0]) or ask(self, what, pids)
-    ):
+    with questions() as asked:
         for _ in range(50):
             assert world.look(*hanging, after=0.01) == dict.fromkeys(hanging)
         assert asked == []
@@ -176,6 +185,16 @@ def test_a_child_that_is_ended_by_somebody_costs_nobody(world):
     assert world.look(42) == {42: b"hog\0"}
 
 
+def test_children_that_end_each_time_do_not_keep_us_for_ever(world):
+    world.proc.put(42)
+    with mock.patch("fallfromgrace.errand._read_all", side_effect=lambda *_: os._exit(1)):
+        began = time.monotonic()
+        assert world.look(42) == {}
+        assert time.monotonic() - began < 10
+    world.errands.close()
+    assert world.look(42) == {42: b"hog\0"}
+
+
 def test_a_child_that_is_stopped_by_somebody_does_not_make_others_hang(world):
     world.proc.put(42)
     world.look(42)
@@ -202,10 +221,10 @@ def test_a_child_that_cannot_be_ended_is_not_followed_by_another_for_the_same_pr
     world.pass_a_minute()
     with (
         mock.patch.object(world.errands, "is_lost", return_value=True),
-        mock.patch.object(world.errands, "take") as take,
+        questions() as asked,
     ):
         assert world.look(42) == {42: None}
-        assert not take.called
+    assert asked == []
 
 
 def test_when_the_time_of_a_look_is_used_up_the_rest_is_for_the_next_one(world):
@@ -217,3 +236,100 @@ def test_when_the_time_of_a_look_is_used_up_the_rest_is_for_the_next_one(world):
         assert 200 not in first
         assert world.lines.read([200], world.now) == {}
     assert world.look(200) == {200: b"hog\0"}
+
+
+# --- whose stat line hangs ---
+
+
+def test_who_cannot_even_be_looked_at_is_remembered_by_its_pid_and_told_of_once(world):
+    world.hang(42, name="stat")
+    world.proc.put(43)
+    assert world.look(42, 43) == {42: None, 43: b"hog\0"}
+    with questions() as asked, questions(STAT) as looked:
+        began = time.monotonic()
+        for _ in range(50):
+            assert world.look(42, after=0.01) == {42: None}
+            assert world.lines.stats([42, 43]).keys() == {43}
+            assert world.lines.read([42], world.now, IO)[42] == Seen(b"", None)
+        assert time.monotonic() - began < 0.5
+    assert asked == []
+    assert set(looked) == {43}
+    assert world.told == [
+        f"process 42 ('hog', of {cmdlines.owner(1000)}) cannot be looked at: whoever does so hangs; "
+        "it is tried again, each minute at least, and until then counts as what it was before, or as nobody"
+    ]
+
+
+def test_of_who_cannot_be_looked_at_all_memory_hangs(world):
+    world.hang(42, name="stat")
+    world.look(42)
+    assert world.lines.hangs(ProcessId(42, 42))
+    assert not world.lines.hangs(ProcessId(43, 43))
+
+
+def test_who_cannot_be_looked_at_is_asked_again_less_and_less_often(world):
+    world.hang(42, name="stat")
+    asked = []
+    for second in range(40):
+        if world.lines.due(world.now + 1) or not second:
+            asked.append(second)
+            until(lambda: world.errands.reap() or not world.errands._ending)
+        world.look(42)
+    assert asked == [0, 2, 6, 14, 30]
+
+
+def test_who_can_be_looked_at_again_is_like_all_others(world):
+    world.hang(42, name="stat")
+    world.look(42)
+    world.heal(42, name="stat")
+    world.pass_a_minute()
+    assert world.look(42) == {42: b"hog\0"}
+    assert world.lines.stats([42])[42].start == 42
+    assert world.lines.due(world.now + AGAIN_SECONDS) == set()
+
+
+@pytest.mark.parametrize("name", ["stat", "cmdline", "io"])
+def test_of_who_is_gone_nothing_is_kept(world, name):
+    world.hang(42, name=name)
+    world.look(42)
+    world.lines.read([42], world.now, IO)
+    assert world.lines._hanging
+    world.lines.drop(42)
+    assert not world.lines._hanging
+    world.look(42)
+    world.proc.remove(42)
+    assert world.look(42) == {42: "gone"}
+
+
+def test_only_what_hangs_is_not_asked_for(world):
+    world.hang(42, name="io")
+    assert world.lines.read([42], world.now, IO)[42].content is None
+    assert world.look(42) == {42: b"hog\0"}
+    assert world.lines.stats([42])[42].start == 42
+    with questions(IO) as asked:
+        assert world.lines.read([42], world.now, IO)[42].content is None
+    assert asked == []
+    assert len(world.told) == 1
+    assert world.told[0].startswith("what process 42 ('hog', ")
+
+
+def test_what_is_executed_is_read_before_the_command_line_and_may_hang_for_itself(world):
+    world.hang(42)
+    world.lines.begin(0)
+    assert world.lines.read([42], 0)[42].exe == "/usr/bin/hog"
+    assert world.lines.read([42], 0)[42].exe == "/usr/bin/hog"
+    world.proc.put(43)
+    with mock.patch("fallfromgrace.errand._link", side_effect=lambda *_: time.sleep(60)):
+        world.errands.close()
+        seen = world.lines.read([43], 0)[43]
+    assert seen.stat.startswith(b"43 (hog) S")
+    assert (seen.content, seen.exe) == (None, None)
+
+
+def test_who_is_acted_upon_is_read_whatever_others_have_taken(world):
+    world.proc.put(43)
+    with mock.patch.object(cmdlines, "LOOK_SECONDS", 0.0):
+        world.lines.begin(0)
+        assert world.lines.read([43], 0) == {}
+        assert world.lines.read_now([43], 0)[43].content == b"hog\0"
+        assert world.lines.stats([43])[43].start == 43

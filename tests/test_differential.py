@@ -14,7 +14,6 @@ import pytest
 
 from fallfromgrace import events
 from fallfromgrace.connector import Unavailable
-from fallfromgrace.kept import Kept
 from fallfromgrace.linux import LinuxSource
 from fallfromgrace.readings import Facet, Want
 from fallfromgrace.reference import PsutilSource
@@ -46,7 +45,7 @@ def no_events():
 
 @pytest.fixture
 def both(recorded):
-    fast = LinuxSource(lambda _: None, recorded.root, connect=no_events, kept=Kept(recorded.root, 100))
+    fast = LinuxSource(lambda _: None, recorded.root, connect=no_events, budget=100)
     yield fast, PsutilSource(recorded.root)
     fast.close()
 

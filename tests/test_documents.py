@@ -18,6 +18,7 @@ from fallfromgrace.expression import METRICS, Scope
 from fallfromgrace.grammar import parse_action, parse_trigger
 from fallfromgrace.kept import Kept
 from fallfromgrace.readings import Facet
+from fallfromgrace.rollups import Rollups
 from fallfromgrace.shortage import Shortage
 from fallfromgrace.units import parse_size
 from fallfromgrace.usage import Usage
@@ -152,7 +153,7 @@ def unavailable():
 def without_psutil(tell, monkeypatch):
     monkeypatch.delattr("fallfromgrace.meters", raising=False)
     monkeypatch.setitem(sys.modules, "fallfromgrace.meters", None)
-    Usage(tell, Shortage(tell), Kept(budget=0), "/proc").prepare({Facet.MACHINE})
+    Usage(tell, Shortage(tell), Kept(dict, budget=0), None, Rollups()).prepare({Facet.MACHINE})
 
 
 def test_the_readme_names_all_that_is_said_of_what_cannot_be_had(monkeypatch):

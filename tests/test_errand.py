@@ -1,5 +1,6 @@
 """Children that read for us: what they answer, what they leave behind, and that they can always be got rid of."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import mock
 import pytest
 
 from fallfromgrace import procfs
-from fallfromgrace.errand import ARGUMENTS, ROLLUP, Errand
+from fallfromgrace.errand import ARGUMENTS, IO, ROLLUP, STAT, Errand
 from tests.proctree import Proc
 from tests.victims import marker, state, until, victim
 
@@ -62,6 +63,44 @@ def test_it_reads_what_we_would_read(errand_in):
         assert rollup.uss > 1 << 20
 
 
+def test_what_is_asked_is_read_with_the_stat_line(errand_in, proc):
+    proc.put(42, exe="/usr/bin/hog (deleted)")
+    (proc.path / "42" / "io").write_text("read_bytes: 7\n")
+    found = {what: answers(errand_in(proc.root), what, [42])[42] for what in (ARGUMENTS, STAT, IO)}
+    assert {each.stat.split()[0] for each in found.values()} == {b"42"}
+    assert {what: (each.content, each.exe) for what, each in found.items()} == {
+        ARGUMENTS: (b"hog\0", "/usr/bin/hog"), STAT: (b"", None), IO: (b"read_bytes: 7\n", None)
+    }  # fmt: skip
+
+
+def test_who_may_not_be_read_is_there_all_the_same(errand_in, proc):
+    proc.put(42)
+    (proc.path / "42" / "exe").unlink()
+    refuse = mock.patch("fallfromgrace.errand._content", side_effect=_refusing)
+    with refuse:
+        errand = errand_in(proc.root)
+    answer = answers(errand, IO, [42])[42]
+    assert (answer.stat[:3], answer.content) == (b"42 ", b"")
+    assert answers(errand, ARGUMENTS, [42])[42].exe == ""
+
+
+def _refusing(home, name, limit):
+    if name == "io":
+        raise PermissionError(errno.EACCES, "no")
+    with open(name, "rb", opener=lambda path, flags: os.open(path, flags, dir_fd=home)) as file:
+        return file.read(limit)
+
+
+@pytest.mark.parametrize(("name", "stat", "exe"), [("stat", b"", None), ("cmdline", b"42 (hog) S", "/usr/bin/hog")])
+def test_what_was_read_before_it_hung_is_there(errand_in, proc, name, stat, exe):
+    hang(proc, 42, name)
+    errand = errand_in(proc.root)
+    errand.ask(ARGUMENTS, [42])
+    until(lambda: errand.is_held)
+    until(lambda: errand.at[2] == exe)
+    assert (errand.at[0], errand.at[1][:10]) == (42, stat)
+
+
 def test_no_more_is_read_than_the_limit(errand_in, proc):
     proc.put(42, "x" * 2000)
     assert answers(errand_in(proc.root), ARGUMENTS, [42])[42].content == b"x" * LIMIT
@@ -105,7 +144,7 @@ def test_it_is_told_at_whom_it_hangs_and_what_was_read_before(errand_in, proc):
     until(lambda: errand.done == 1 and errand.is_held)
     assert not errand.wait(0.01)
     assert {pid: answer.content for pid, answer in errand.answers()} == {41: b"before\0"}
-    pid, line = errand.at
+    pid, line, _ = errand.at
     assert (pid, procfs.parse_stat(line).start) == (42, 42)
     errand.end()
     until(errand.ended)
@@ -205,5 +244,5 @@ def test_a_want_of_the_child_is_ours(number):
 def _wanting(child, number):
     from fallfromgrace import errand
 
-    errand._ANSWER.pack_into(child.board, errand._PROGRESS.size, 0, -number, 0)
-    errand._PROGRESS.pack_into(child.board, 0, 1, errand._PROGRESS.size, 0)
+    errand._ANSWER.pack_into(child.board, errand._PROGRESS.size, 0, -1, -number, 0)
+    errand._PROGRESS.pack_into(child.board, 0, 1, errand._PROGRESS.size, 0, -1)

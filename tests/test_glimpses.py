@@ -25,6 +25,8 @@ class World:
     def read(self, pids, now):
         return {pid: self.found[pid] for pid in pids if pid in self.found}
 
+    read_now = read
+
     def hangs(self, identity):
         return identity in self.hanging
 
@@ -32,7 +34,7 @@ class World:
         self.proc.put(pid)
         start = pid if start is None else start
         line = f"{pid} ({name}) {state} 1 {pid} 0 0 0 0 0 0 0 0 0 0 0 0 20 0 1 0 {start}" + " 0" * 30
-        self.found[pid] = Seen(line.encode(), arguments)
+        self.found[pid] = Seen(line.encode(), arguments, "/usr/bin/hog")
         return self.glimpses.at(pid, 0)
 
 
@@ -114,3 +116,54 @@ def test_a_new_configuration_does_not_make_who_hangs_unknown(kin, world):
     world.hanging.clear()
     world.glimpses.forget()
     assert world.seen().cmdline == UNREADABLE
+
+
+# --- whose stat line hangs ---
+
+
+def unseen(world, **what):
+    world.proc.put(42, **what)
+    world.found[42] = Seen(b"", None)
+    return world.glimpses.at(42, 0)
+
+
+def test_who_cannot_be_looked_at_is_who_it_was_with_what_is_safe_to_read_as_it_is(world):
+    world.kin[42], world.whole[42] = KNOWN, WHOLE._replace(image=Image("was", 1000, "/usr/bin/was"))
+    seen = unseen(world, ppid=7, pgid=8, state="T", uid=9, start=99, exe="/never/read")
+    assert seen.remembered
+    assert seen.process == Process(ProcessId(42, 42), 7, 8, "T", Image("was", 9, "/usr/bin/was"))
+
+
+def test_who_cannot_be_looked_at_and_is_not_known_whole_is_at_least_no_other(world):
+    world.kin[42] = KNOWN
+    seen = unseen(world)
+    assert (seen.digest, seen.cmdline, seen.exe) == (KNOWN.arguments, UNREADABLE, "")
+
+
+@pytest.mark.parametrize("kin", [None, NOBODY, KNOWN._replace(comm=hash("another"))])
+def test_who_cannot_be_looked_at_and_is_not_known_by_that_name_is_nobody(world, kin):
+    world.kin[42] = kin
+    assert unseen(world) is None
+
+
+def test_who_cannot_be_looked_at_and_has_ended_is_nobody(world):
+    world.kin[42], world.whole[42] = KNOWN, WHOLE
+    assert unseen(world, state="Z") is None
+    world.proc.remove(42)
+    assert world.glimpses.at(42, 0) is None
+
+
+def test_a_new_configuration_does_not_make_who_cannot_be_looked_at_unknown(world):
+    world.kin[42], world.whole[42] = KNOWN, WHOLE
+    world.glimpses.remember([WHOLE])
+    world.kin[42], world.whole[42] = NOBODY, None
+    assert unseen(world).cmdline == "was"
+
+
+def test_what_cannot_be_read_of_the_program_is_what_it_was(world):
+    world.kin[42], world.whole[42] = KNOWN, WHOLE._replace(image=Image("was", 1000, "/usr/bin/was"))
+    world.seen()
+    world.found[42] = world.found[42]._replace(exe=None)
+    assert world.glimpses.at(42, 0).exe == "/usr/bin/was"
+    world.found[42] = world.found[42]._replace(exe="/usr/bin/is")
+    assert world.glimpses.at(42, 0).exe == "/usr/bin/is"

@@ -15,6 +15,18 @@ from tests.victims import marker, state, until, victim
 INFINITY = float("inf")
 
 
+def stats_in(root):
+    """Who has the pids there, and of whom it cannot be known."""
+
+    def stat(pid):
+        try:
+            return procfs.read_stat(pid, root)
+        except OSError as error:
+            return error
+
+    return lambda pids: {pid: stat(pid) for pid in pids}
+
+
 def ids(*pids):
     return [ProcessId(pid, pid) for pid in pids]
 
@@ -29,7 +41,7 @@ def proc(tmp_path):
 
 @pytest.fixture
 def kept(proc):
-    made = Kept(proc.root, budget=10)
+    made = Kept(stats_in(proc.root), proc.root, budget=10)
     yield made
     made.close()
 
@@ -66,8 +78,32 @@ def test_who_has_the_pid_of_another_is_not_taken_for_it(kept):
     assert len(kept) == 0
 
 
+def test_of_whom_nobody_can_say_who_it_is_nothing_is_kept(proc):
+    before = len(os.listdir("/proc/self/fd"))
+    kept = Kept(lambda pids: {51: OSError(errno.EMFILE, "no"), 52: None}, proc.root, budget=10)
+    assert kept.sizes(ids(50, 51, 52)) == {}
+    assert not kept.holds(ProcessId(50, 50))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_descriptor_says_whether_its_process_is_there(kept, proc):
+    assert not kept.holds(ProcessId(50, 50))
+    kept.sizes(ids(50))
+    assert kept.holds(ProcessId(50, 50))
+    proc.remove(50)
+    assert not kept.holds(ProcessId(50, 50))
+
+
+def test_all_are_asked_for_together(proc):
+    asked = []
+    kept = Kept(lambda pids: asked.append(list(pids)) or stats_in(proc.root)(pids), proc.root, budget=10)
+    assert len(kept.sizes(ids(50, 51, 52))) == 3
+    assert asked == [[50, 51, 52]]
+    kept.close()
+
+
 def test_beyond_the_budget_files_are_opened_for_each_reading(proc):
-    kept = Kept(proc.root, budget=1)
+    kept = Kept(stats_in(proc.root), proc.root, budget=1)
     assert kept.sizes(ids(50, 51, 52)).keys() == set(ids(50, 51, 52))
     assert len(kept) == 1
     assert kept.sizes(ids(50, 51, 52)).keys() == set(ids(50, 51, 52))
@@ -100,7 +136,7 @@ def test_what_is_not_asked_for_any_more_is_closed(kept):
 
 def test_everything_that_is_dropped_is_closed(proc):
     before = len(os.listdir("/proc/self/fd"))
-    kept = Kept(proc.root, budget=10)
+    kept = Kept(stats_in(proc.root), proc.root, budget=10)
     kept.sizes(ids(50, 51, 52))
     kept.turn(0)
     kept.sizes(ids(50))
@@ -147,7 +183,7 @@ def test_what_may_be_kept_leaves_enough_for_all_else(limit, budget):
 
 
 def test_of_a_real_process_that_has_ended_there_is_nothing():
-    kept = Kept(budget=1)
+    kept = Kept(stats_in("/proc"), budget=1)
     with victim(marker(), mib=64) as hog:
         identity = ProcessId(hog.pid, procfs.read_stat(hog.pid).start)
         pages = Path(f"/proc/{hog.pid}/statm").read_text().split()

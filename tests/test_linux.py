@@ -16,9 +16,9 @@ import pytest
 from fallfromgrace import events, measures, procfs, source
 from fallfromgrace.cmdlines import Seen
 from fallfromgrace.connector import Batch, Connector, Unavailable
-from fallfromgrace.kept import Kept
+from fallfromgrace.errand import ARGUMENTS, STAT
 from fallfromgrace.linux import ROUND_SECONDS, LinuxSource
-from fallfromgrace.patience import Unfinished
+from fallfromgrace.patience import Patience, Pattern, Unfinished
 from fallfromgrace.readings import Facet, Want
 from fallfromgrace.source import Unready
 from fallfromgrace.table import UNREADABLE, Image, Process, ProcessId, Size
@@ -53,36 +53,56 @@ def none_here():
 
 
 class Lines:
-    """Command lines, read here and now, but of `hanging` by nobody, of `late` not in time, of `failing` not by us."""
+    """Command lines, read here and now, but of `hanging` by nobody, of `late` not in time, of `failing` not by us.
+
+    Of a `dead_end` even the stat line hangs.
+    """
 
     def __init__(self, root):
         self.root = root
-        self.hanging, self.late, self.failing, self.again = set(), set(), set(), set()
+        self.hanging, self.dead_end, self.late, self.failing, self.again = (set() for _ in range(5))
 
-    def begin(self):
+    def begin(self, now):
         pass
 
     def due(self, now):
         return self.again
 
+    def drop(self, pid):
+        pass
+
     def hangs(self, identity):
         return identity.pid in self.hanging
 
-    def read(self, pids, now):
-        return {pid: self._tried(pid) for pid in pids if pid not in self.late}
+    def read(self, pids, now, what=ARGUMENTS):
+        return {pid: self._tried(pid, what) for pid in pids if pid not in self.late}
 
-    def _tried(self, pid):
+    read_now = read
+
+    def stats(self, pids):
+        found = self.read([pid for pid in pids if pid not in self.dead_end], NOW, STAT)
+        return {pid: self._stat(pid, seen) if isinstance(seen, Seen) else seen for pid, seen in found.items()}
+
+    def _stat(self, pid, seen):
+        return procfs.resolve(procfs.parse_stat(seen.stat), f"{self.root}/{pid}")
+
+    def _tried(self, pid, what):
         if pid in self.failing:
             return OSError(errno.EMFILE, "Too many open files")
+        if pid in self.dead_end:
+            return Seen(b"", None)
         try:
             line = procfs.read_stat_line(pid, self.root)
-            if not line or pid in self.hanging:
-                return Seen(line, None) if line else None
+            if not line or (pid in self.hanging and what == ARGUMENTS):
+                return Seen(line, None, self._exe(pid)) if line else None
             survivor = procfs.resolve(procfs.parse_stat(line), f"{self.root}/{pid}").survivor
             arguments = procfs.read_arguments(pid, source.LONGEST_ARGUMENTS, self.root, survivor)
-            return None if arguments is None else Seen(line, arguments)
+            return None if arguments is None else Seen(line, arguments, self._exe(pid))
         except OSError as error:
             return error
+
+    def _exe(self, pid):
+        return procfs.read_exe(pid, self.root)
 
 
 class World:
@@ -93,9 +113,7 @@ class World:
         self.feed, self.with_events = Feed(), with_events
         connect = (lambda: self.feed) if with_events else none_here
         self.lines = Lines(self.proc.root)
-        self.source = LinuxSource(
-            self.told.append, self.proc.root, connect=connect, kept=Kept(self.proc.root, 100), lines=self.lines
-        )
+        self.source = LinuxSource(self.told.append, self.proc.root, connect=connect, budget=100, lines=self.lines)
         self.put, self.remove = self.proc.put, self.proc.remove
         read = procfs._read
         monkeypatch.setattr(procfs, "_read", lambda path, limit: self.reads.append(path) or read(path, limit))
@@ -747,6 +765,10 @@ def contents(*things):
                else len(each) for each in containers)  # fmt: skip
 
 
+def stat_line(pid):
+    return f"{pid} (x) S 1 {pid} 0 0 0 0 0 0 0 0 0 0 0 0 20 0 1 0 {pid}".encode() + b" 0" * 30
+
+
 def glimpsed(pid, ppid, arguments):
     return source.Glimpse(pid, procfs.Stat("x", "S", ppid, pid, pid, kernel_thread=False), arguments, "/nowhere")
 
@@ -754,8 +776,10 @@ def glimpsed(pid, ppid, arguments):
 def test_nothing_is_kept_of_those_who_ended(world, monkeypatch):
     """Ten thousand of them, each with a child that outlives it for a while, every other one a hog."""
     there = {1: glimpsed(1, 0, b"init")}
-    monkeypatch.setattr(source, "glimpsed", lambda pid, line, arguments, root: there.get(pid))
-    world.lines.read = lambda pids, now: {pid: Seen(b"", b"") if pid in there else None for pid in pids}
+    monkeypatch.setattr(source, "glimpsed", lambda pid, *_: there.get(pid))
+    world.lines.read = lambda pids, now, what=ARGUMENTS: {
+        pid: Seen(stat_line(pid), b"") if pid in there else None for pid in pids
+    }
     monkeypatch.setattr(procfs, "read_euid", lambda pid, root: 0)
     monkeypatch.setattr(procfs, "read_pids", lambda root: set(there))
     kept = (
@@ -863,12 +887,44 @@ def test_just_before_acting_who_hangs_is_who_it_was_with_the_size_of_this_moment
     world.put(50, rmem=7 * MIB, vmem=9 * MIB, uid=7)
     process, sample = world.source.reread(50)
     assert (process.image, sample) == (Image("hog", 7, "/usr/bin/hog"), {"rmem": 7 * MIB, "vmem": 9 * MIB})
-    world.lines.hanging, world.lines.late = set(), {50}
-    assert world.source.reread(50)[0].image.cmdline == "hog"
     world.put(50, start=99)
     assert world.source.reread(50)[0].image.cmdline == UNREADABLE
     world.remove(50)
     assert world.source.reread(50) is None
+
+
+@pytest.mark.parametrize("how", ["late", "dead_end"])
+def test_just_before_acting_who_cannot_be_looked_at_is_who_it_was_if_a_descriptor_says_so(world, how):
+    world.put(50)
+    world.look()
+    setattr(world.lines, how, {50})
+    world.put(50, rmem=7 * MIB, vmem=9 * MIB, state="T", ppid=7, pgid=8)
+    process, sample = world.source.reread(50)
+    assert process == Process(ProcessId(50, 50), 7, 8, "T", Image("hog", 1000, "/usr/bin/hog"))
+    assert sample == {"rmem": 7 * MIB, "vmem": 9 * MIB}
+    (world.proc.path / "50" / "comm").write_text("another\n")
+    assert world.source.reread(50) is None
+    (world.proc.path / "50" / "comm").write_text("hog\n")
+    world.remove(50)
+    world.put(50)
+    assert world.source.reread(50) is None
+
+
+def test_who_is_known_has_a_descriptor_from_the_first_look_on(world):
+    world.put(50)
+    world.look()
+    assert ProcessId(50, 50) in world.source._usage.kept
+
+
+def test_of_who_cannot_be_looked_at_what_is_safe_to_read_is_known(world):
+    world.put(50, state="T")
+    world.look()
+    world.lines.dead_end = {50}
+    wanted = (Facet.MEMORY, Facet.STAT)
+    assert measured(world, 50, *wanted).keys() == {"rmem", "vmem", "age", "stopped"}
+    assert measured(world, 50, Facet.STAT)["stopped"] == 1
+    world.remove(50)
+    assert not measured(world, 50, *wanted)
 
 
 def test_a_new_configuration_does_not_save_who_hangs(world):
@@ -1095,9 +1151,10 @@ def test_a_descriptor_is_closed_when_its_process_has_ended(heard):
 def test_memory_is_read_by_the_kept_descriptor_where_there_is_one(world):
     world.put(50, rmem=3 * MIB, vmem=9 * MIB)
     world.look()
+    world.source._usage.kept.drop(ProcessId(50, 50))
     world.reads.clear()
     assert measured(world, 50, Facet.MEMORY) == {"rmem": 3 * MIB, "vmem": 9 * MIB}
-    assert [path.rsplit("/", 1)[1] for path in world.reads] == ["statm", "stat"]
+    assert [path.rsplit("/", 1)[1] for path in world.reads] == ["statm", "stat", "cmdline"]  # as a child does
     world.source.sizes([ProcessId(50, 50)])
     world.reads.clear()
     assert measured(world, 50, Facet.MEMORY) == {"rmem": 3 * MIB, "vmem": 9 * MIB}
@@ -1121,6 +1178,78 @@ def test_what_is_read_for_want_of_descriptors_is_unknown_and_nobody_has_ended(wo
     with falling_short():
         assert measured(world, 50, Facet.STAT) == {}
     assert world.look() == [50]
+
+
+HANGS = """
+import contextlib, os, sys, time
+from fallfromgrace.connector import Unavailable
+from fallfromgrace.linux import LinuxSource
+from fallfromgrace.readings import Facet, Want
+from fallfromgrace.source import Unready
+from fallfromgrace.table import ProcessId
+root, name, when = sys.argv[1:]
+
+def no_events():
+    raise Unavailable("not here")
+
+def timed(what, *arguments):
+    began, result = time.monotonic(), None
+    with contextlib.suppress(Unready):
+        result = what(*arguments)
+    assert time.monotonic() - began < 1, what
+    return result
+
+def hang():
+    os.remove(f"{root}/50/{name}")
+    os.mkfifo(f"{root}/50/{name}")
+
+told = []
+source = LinuxSource(told.append, root, connect=no_events, budget=10)
+source.configure(lambda image: "hog" in image.cmdline, False)
+source.prepare([Facet.DESCRIPTORS])
+if when == "from the start":
+    hang()
+timed(source.look, 0)
+if when == "later":
+    hang()
+facets = (Facet.MEMORY, Facet.STAT, Facet.IO, Facet.ROLLUP, Facet.DESCRIPTORS)
+for now in range(1, 9):
+    table = [process.id for process in timed(source.look, now)]
+    sizes = timed(source.sizes, table)
+    samples = timed(source.measure, [Want(each, facet) for each in table for facet in facets], now)
+    again = [each for each in table if timed(source.reread, each.pid)]
+timed(source.close)
+print([each.pid for each in table] == [each.pid for each in sizes] == [each.pid for each in again], len(told))
+for each in table:
+    print(each.pid, *sorted(samples[each]))
+"""
+ALL = {"rmem", "vmem", "cputime", "threads", "age", "stopped", "fds", "read_bytes"}
+
+
+@pytest.mark.parametrize(
+    ("name", "when", "known"),
+    [
+        ("stat", "from the start", None),
+        ("stat", "later", {"rmem", "vmem", "age", "stopped", "fds"}),
+        ("cmdline", "later", ALL),
+        ("io", "from the start", ALL - {"read_bytes"}),
+        ("io", "later", ALL - {"read_bytes"}),
+    ],
+)
+def test_who_hangs_whatever_it_is_keeps_us_from_nothing(tmp_path, name, when, known):
+    proc = Proc(tmp_path)
+    for pid in (50, 51):
+        proc.put(pid)
+        (tmp_path / str(pid) / "fd").mkdir()
+        (tmp_path / str(pid) / "io").write_text("read_bytes: 1\n")
+    ran = subprocess.run(
+        [sys.executable, "-c", HANGS, proc.root, name, when], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert ran.stderr == ""
+    first, *others = ran.stdout.splitlines()
+    assert first == "True 1"
+    found = {int(pid): set(names) for pid, *names in map(str.split, others)}
+    assert found == {**({50: known} if known else {}), 51: ALL}
 
 
 PREPARED = """
@@ -1148,11 +1277,29 @@ def test_what_it_was_prepared_for_can_be_measured():
     made = LinuxSource(print)
     me = ProcessId(os.getpid(), procfs.read_stat(os.getpid()).start)
     wants = [Want(me, Facet.IO), Want(me, Facet.DESCRIPTORS), Want(None, Facet.MACHINE)]
-    assert made.measure(wants, 0) == {me: {}, None: {}}
+    assert made.measure(wants, 0)[me].keys() == {"read_bytes", "write_bytes"}
     made.prepare(list(Facet))
     found = made.measure(wants, 0)
     assert {"fds", "fdlimit"} <= found[me].keys()
     assert {"memory", "available", "load"} <= found[None].keys()
+
+
+def test_what_was_read_and_written_is_counted_since_the_start(tmp_path):
+    code = (
+        f"import os; f = open({str(tmp_path / 'f')!r}, 'wb'); f.write(b'x' * 3000000); f.flush(); os.fsync(f.fileno())"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", f"{code}; print('written', flush=True); input()"], stdin=-1, stdout=-1
+    )
+    try:
+        writer.stdout.readline()
+        counts = dict(line.split(": ") for line in Path(f"/proc/{writer.pid}/io").read_text().splitlines())
+        me = ProcessId(writer.pid, procfs.read_stat(writer.pid).start)
+        measured = LinuxSource(print).measure([Want(me, Facet.IO)], 0)[me]
+        assert measured == {name: int(counts[name]) for name in ("read_bytes", "write_bytes")}
+    finally:
+        writer.kill()
+        writer.communicate()
 
 
 def test_without_psutil_it_is_said_what_is_not_known():
@@ -1162,7 +1309,7 @@ def test_without_psutil_it_is_said_what_is_not_known():
         import fallfromgrace
 
         del fallfromgrace.meters
-        made.prepare([Facet.IO])
+        made.prepare([Facet.DESCRIPTORS])
     assert made.measure([Want(None, Facet.MACHINE)], 0) == {None: {}}
     assert len(told) == 1
     assert "install python3-psutil" in told[0]
@@ -1353,3 +1500,19 @@ def test_of_a_machine_that_hides_the_processes_of_others_only_ones_own_are_seen(
     if ran.returncode == 99 or ran.stderr.startswith("unshare:"):
         pytest.skip(f"proc cannot be mounted: {ran.stderr.strip()}")
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_who_was_judged_in_a_hurry_is_judged_again_at_its_turn(tmp_path):
+    proc, told = Proc(tmp_path), []
+    patience = Patience(told.append)
+    pattern = Pattern(re.compile("hog .*x.*x.*x.*y"), patience)
+    one = LinuxSource(print, proc.root, connect=none_here, patience=patience, lines=Lines(proc.root))
+    one.configure(lambda image: bool(pattern.search(image.cmdline)), process_events=False)
+    for pid in range(50, 55):
+        proc.put(pid, "hog " + "x" * 3000 + str(pid))  # which takes far too long
+    one.look(NOW)
+    assert told
+    proc.put(60, "hog xxxy " + "x" * 90)  # which takes some milliseconds
+    assert [len(one.look(NOW + second)) for second in (1, 2)] == [0, 0]
+    pattern._purse = 0.15
+    assert 60 in {each.id.pid for second in range(3, 70) for each in one.look(NOW + second)}

@@ -10,6 +10,7 @@ from pathlib import Path
 import mock
 import pytest
 
+from fallfromgrace import procfs
 from fallfromgrace.procfs import (
     PAGE,
     Rollup,
@@ -314,10 +315,11 @@ def threaded(tmp_path, *threads, count=None):
     (home / "stat").write_bytes(b" ".join(fields))
     for name in ("statm", "cmdline"):
         (home / name).write_text(NOTHING if name == "statm" else "")
+    (home / "status").write_text("Name:\tx\nState:\tZ (zombie)\n")
     for number, (state, statm) in enumerate(threads, 50):
         thread = home / "task" / str(number)
         thread.mkdir()
-        (thread / "stat").write_bytes(b"%d (y)" % number + TAIL.replace(b"S", state.encode()))
+        (thread / "status").write_text(f"Name:\ty\nState:\t{state} (as it is)\n")
         (thread / "statm").write_text(statm)
         (thread / "cmdline").write_bytes(b"still here\0")
         (thread / "smaps_rollup").write_text("Pss: 3 kB\nPrivate_Dirty: 2 kB\nSwap: 1 kB\n")
@@ -337,7 +339,7 @@ def test_a_process_without_its_first_thread_is_read_of_another_one(tmp_path):
 
 @pytest.mark.parametrize(
     ("threads", "count"),
-    [([], 1), ([("S", "9 3 0 0 0 0 0\n")], 1), ([("S", NOTHING)], 2), ([("Z", "9 3 0 0 0 0 0\n")], 2), ([], 2)],
+    [([], 1), ([("S", NOTHING)], 2), ([("Z", "9 3 0 0 0 0 0\n")], 2), ([], 2)],
 )
 def test_a_zombie_of_which_no_thread_lives_has_ended(threads, count, tmp_path):
     root = threaded(tmp_path, *threads, count=count)
@@ -350,5 +352,46 @@ def test_whose_first_thread_lives_is_never_read_of_another_one(tmp_path):
     root = threaded(tmp_path, ("S", "9 3 0 0 0 0 0\n"))
     path = tmp_path / "42" / "stat"
     path.write_bytes(path.read_bytes().replace(b" Z ", b" S "))
+    (tmp_path / "42" / "status").write_text("Name:\tx\nState:\tS (sleeping)\n")
     assert read_stat(42, root).survivor == 0
     assert read_size(42, root) is None
+
+
+# --- without stat ---
+
+
+def test_what_is_safe_to_read_says_the_same_as_stat():
+    stat = read_stat(os.getpid())
+    assert procfs.read_family(os.getpid()) == (stat.ppid, stat.pgid)
+    assert procfs.read_comm(os.getpid()) == stat.comm
+    assert procfs.read_state(f"/proc/{os.getpid()}") == stat.state
+
+
+def test_of_who_is_not_there_nothing_is_said(tmp_path):
+    found = [read(42, str(tmp_path)) for read in (procfs.read_family, procfs.read_comm)]
+    assert (*found, procfs.read_state(f"{tmp_path}/42")) == (None, None, "")
+
+
+def test_nobody_has_so_many_groups_that_their_process_group_is_not_found(tmp_path):
+    (tmp_path / "42").mkdir()
+    groups = " ".join(map(str, range(1_000_000, 1_007_000)))
+    (tmp_path / "42" / "status").write_text(f"Name:\tx\nPPid:\t7\nGroups:\t{groups}\nNSpgid:\t8\t1\n")
+    assert procfs.read_family(42, str(tmp_path)) == (7, 8)
+
+
+@pytest.mark.parametrize("name", ["x\n", " ", "a) R 1 (b", "\udcff"])
+def test_a_name_may_hold_anything(tmp_path, name):
+    (tmp_path / "42").mkdir()
+    (tmp_path / "42" / "comm").write_bytes(os.fsencode(name) + b"\n")
+    assert procfs.read_comm(42, str(tmp_path)) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (b"rchar: 9\nread_bytes: 1\nwrite_bytes: 22\ncancelled_write_bytes: 3\n", {"read_bytes": 1, "write_bytes": 22}),
+        (b"", {}),
+    ],
+)
+def test_what_was_read_and_written_is_what_went_to_storage(text, found):
+    assert procfs.parse_io(text) == found

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,6 +70,38 @@ def test_to_begin_to_hang_saves_nobody(stall, program, configured, mark, events)
     os.kill(pid, signal.SIGUSR1)
     until(lambda: stalling.hangs(pid, 0.2), "it hangs")
     running.says("action=kill", "result=sent", f"pid={pid}")
+
+
+needs_compiler = pytest.mark.skipif(not shutil.which("gcc"), reason="takes gcc to make one who hangs in an exec")
+
+
+@needs_stall
+@needs_compiler
+@pytest.mark.parametrize("events", ["yes", "no"])
+def test_who_hangs_in_an_exec_keeps_nobody_and_is_not_saved(tmp_path, program, configured, mark, events):
+    path = configured(
+        f"interval: 1s\nprocess-events: {events}\n"
+        + monitor("hog", f"cmdline: {mark}-hog", "rmem > 20m: term")
+        + monitor("unknown", f"cmdline: {mark}-unknown", "rmem > 2m: log found $PID")
+        + monitor("known", f"cmdline: {mark}-known", "rmem > 20m: log seen $PID", "rmem > 20m for 8s: kill")
+        + monitor(
+            "measured", f"cmdline: {mark}-known", "read > 1g/s or cputime > 1h or threads > 99 or fds > 999: log odd"
+        )
+    )
+    with stalling.stall(tmp_path, stalling.who_executes(tmp_path)) as stall:
+        (unknown,) = stall.victims(f"{mark}-unknown", mib=30, when="0")
+        until(lambda: stalling.hangs(unknown, 0.3, "stat"), "it hangs", seconds=5)
+        running = program("-c", path)
+        running.says(f"process {unknown} ", "cannot be looked at")
+        (known,) = stall.victims(f"{mark}-known", mib=30, when="4")
+        running.says(f'text="seen {known}"')
+        until(lambda: stalling.hangs(known, 0.3, "stat"), "it hangs too", seconds=10)
+        with victim(f"{mark}-hog", mib=32) as hog:
+            until(lambda: hog.ended_by() == signal.SIGTERM, "the hog is terminated", seconds=5)
+        running.says("action=kill", "result=sent", f"pid={known}")
+        began = time.monotonic()
+        assert running.end() == 0
+        assert time.monotonic() - began < 1
 
 
 # Ends its first thread when it is told to, and sleeps on in another one.

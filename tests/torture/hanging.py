@@ -1,13 +1,15 @@
 """Processes whose command line hangs whoever reads it, for ever, beside honest ones that a rule is about.
 
 The whole of it takes a file system that never answers; everybody else on the machine who reads command lines, such as
-`ps`, hangs as long as it runs. The short form is about a /proc of its own, of files that nobody ever writes to.
+`ps`, hangs as long as it runs. With a compiler there are some more that hang in the middle of an exec, with all that
+can be read of them but their size. The short form is about a /proc of its own, of files that nobody ever writes to.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -33,6 +35,7 @@ SHORT = {"count": 50, "real": False}
 
 _LONGEST_LOOK, _LONGEST_REACTION, _LOOKS = 2.0, 5.0, 5
 _BIG = 30  # MiB
+_EXECUTING = 10
 
 
 class _Born(NamedTuple):
@@ -58,11 +61,25 @@ def _real(where: Path, count: int) -> Figure:
     with stalling.stall(where) as stall:
         mark = marker()
         longest, faults = _looks("/proc", _processes(stall, mark, count), stall.program, mark)
-    with stalling.stall(where) as stall:
+    with stalling.stall(where) as stall, _executing(where):
         reaction, more = _reaction(where, stall, count)
     said = f"looks of {longest:.2f} s at most, a hog was signalled after {reaction:.1f} s"
     faults += more
     return Figure(said, longest < _LONGEST_LOOK and reaction < _LONGEST_REACTION and not faults, tuple(faults))
+
+
+@contextlib.contextmanager
+def _executing(where: Path) -> Iterator[None]:
+    """Some whose stat line hangs, if there is what makes them."""
+    if shutil.which("gcc") is None:
+        yield
+        return
+    place = where / "executing"
+    place.mkdir()
+    with stalling.stall(place, stalling.who_executes(place)) as stall:
+        pids = [pid for _ in range(_EXECUTING) for pid in stall.victims("stalled", when="0")]
+        until(lambda: all(stalling.hangs(pid, 0.2, "stat") for pid in pids), "they hang")
+        yield
 
 
 # --- looks ---
