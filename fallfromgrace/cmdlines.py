@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +25,8 @@ LOOK_SECONDS = 0.5
 # it may have been the machine that was slow. At one look no more than so many are.
 SOON_SECONDS, AGAIN_SECONDS = 2.0, 60.0
 _MOST_AGAIN = 4
+# Of children that end before they have read anything: others would, too, and none is made before the next look.
+_MOST_BROKEN = 3
 # Children that wait for one process each; they take memory.
 _MOST_ASIDE = 32
 
@@ -53,6 +56,7 @@ class _Aside(NamedTuple):
 
     errand: Errand
     done: int
+    pid: int
     since: float
 
 
@@ -91,7 +95,7 @@ class CommandLines:
 
     def begin(self, now: float) -> None:
         """A look begins."""
-        self._left, self._again, self._now = LOOK_SECONDS, _MOST_AGAIN, now
+        self._left, self._again, self._broken, self._now = LOOK_SECONDS, _MOST_AGAIN, 0, now
 
     def hangs(self, identity: ProcessId) -> bool:
         """Whether whatever is read of this process's memory would hang."""
@@ -128,7 +132,7 @@ class CommandLines:
             for pid in left:
                 found.setdefault(pid, error)
         while self._aside:
-            self._conclude(self._aside.pop(0), what, found)
+            self._conclude_next(what, found)
         return found
 
     def read_now(self, pids: Iterable[int], now: float, what: int = ARGUMENTS) -> Found:
@@ -179,20 +183,40 @@ class CommandLines:
     def _ask(self, left: deque[int], what: int, found: _Finding) -> None:
         """Send for as many as one errand can do, or come to before it is late."""
         errand = self._errands.take()
-        errand.ask(what, list(islice(left, MOST)))
-        over = self._watch(errand)
-        answers = list(errand.answers())
+        try:
+            errand.ask(what, list(islice(left, MOST)))
+            over = self._watch(errand)
+            answers = list(errand.answers())
+        except BaseException:
+            self._errands.give_back(errand)
+            raise
         for pid, answer in answers:
             left.popleft()
             self._note(pid, what, answer, found)
         if over:
-            self._left -= LATE_SECONDS if errand.broken else 0  # somebody may end each of them
             self._errands.give_back(errand)
+            if errand.broken and not answers:
+                self._put_up_with_broken(left)
             return
-        left.popleft()
-        self._aside.append(_Aside(errand, len(answers), self._clock()))
+        self._aside.append(_Aside(errand, len(answers), left.popleft(), self._clock()))
         if len(self._aside) >= share(_MOST_ASIDE):
-            self._conclude(self._aside.pop(0), what, found)
+            self._conclude_next(what, found)
+
+    def _put_up_with_broken(self, left: deque[int]) -> None:
+        """It may be for the one whom it was at, who comes last then, or for a want of our own."""
+        left.rotate(-1)
+        self._broken += 1
+        if self._broken >= _MOST_BROKEN:
+            raise OSError(errno.ECHILD, "the child that reads for us ends by itself")
+
+    def _conclude_next(self, what: int, found: _Finding) -> None:
+        aside = self._aside.pop(0)
+        try:
+            self._conclude(aside, what, found)
+        except OSError as error:
+            found.setdefault(aside.pid, error)
+        finally:
+            self._errands.give_back(aside.errand)
 
     def _watch(self, errand: Errand) -> bool:
         """Wait for it as long as it makes progress; whether it is over. One that has no processor is not late."""
@@ -219,7 +243,6 @@ class CommandLines:
             self._note(answer[0], what, answer[1], found)
         elif errand.is_held:
             self._give_up(aside, what, found)
-        self._errands.give_back(errand)
 
     def _note(self, pid: int, what: int, answer: Answer | OSError | None, found: _Finding) -> None:
         if isinstance(answer, OSError):
@@ -231,7 +254,7 @@ class CommandLines:
 
     def _give_up(self, aside: _Aside, what: int, found: _Finding) -> None:
         pid, line, exe = aside.errand.at
-        if aside.errand.done != aside.done or (line and not line.startswith(b"%d (" % pid)):
+        if aside.errand.done != aside.done or (line and not line.startswith(b"%d (" % pid)) or pid != aside.pid:
             return  # it went on at this moment
         start = _start(line) if line else None
         what = what if line else STAT

@@ -110,7 +110,8 @@ class Errand:
         done, place, stat, link = _PROGRESS.unpack_from(self._board)
         start = place + _ANSWER.size
         middle = start + stat
-        return self._asked[done], self._board[start:middle], self._link(middle, link)
+        pid = self._asked[min(done, len(self._asked) - 1)]  # it may go on meanwhile, and be over
+        return pid, self._board[start:middle], self._link(middle, link)
 
     def _link(self, place: int, length: int) -> str | None:
         return None if length < 0 else os.fsdecode(self._board[place : place + length])

@@ -84,7 +84,14 @@ class Glimpses:
 
     def _recall(self, seen: Glimpse, exe_too: bool) -> None:
         kin, process = self._who_was(seen.pid)
-        if kin.start != seen.stat.start or kin.comm != hash(seen.stat.comm):
+        if kin.start != seen.stat.start or not _runs_the_same(kin, seen.stat):
             return
         image = process.image if process and process.id.start == kin.start else None
         seen.recall(kin.arguments, image.cmdline if image else UNREADABLE, image.exe if image and exe_too else "")
+
+
+def _runs_the_same(kin: Kin, stat: procfs.Stat) -> bool:
+    """Whether nothing was executed since. A process may call itself what it likes: its name counts only if need be."""
+    if kin.place and stat.place:
+        return kin.place == stat.place
+    return kin.comm == hash(stat.comm)

@@ -289,7 +289,7 @@ class LinuxSource:
         """As what it is known now. Whether it is selected is asked only if it runs something else than before."""
         stat, arguments = seen.stat, seen.digest
         if before and before.image == (arguments if before.plain else _digest(seen)):
-            return before._replace(ppid=stat.ppid, comm=hash(stat.comm))
+            return before._replace(ppid=stat.ppid, comm=hash(stat.comm), place=stat.place)
         seen.asked = False
         selected, hurried = self._asked(seen)
         if hurried:  # others have used up the time: it is asked again at its turn, as if it ran something else by then
@@ -297,7 +297,7 @@ class LinuxSource:
         whole = (selected or seen.asked) and not hurried
         image = _digest(seen) if whole else arguments  # which may fail, before anything is noted
         (self._roots.add if selected else self._roots.discard)(pid)
-        return Kin(stat.start, stat.ppid, arguments, image, hash(stat.comm))
+        return Kin(stat.start, stat.ppid, arguments, image, hash(stat.comm), stat.place)
 
     def _asked(self, seen: Glimpse) -> tuple[bool, bool]:
         """Whether it is selected, and whether that was said in a hurry."""

@@ -31,6 +31,8 @@ class Stat(NamedTuple):
 
     `start` counts clock ticks since boot, `ticks` those of CPU time that it has used. `survivor` is a living thread of
     a process whose first one has ended, for which the kernel shows a zombie that uses nothing; the state is then its.
+    `place` is made of where its stack and arguments are: another one after each exec, and a process cannot call itself
+    otherwise there. 0 where we may not know.
     """
 
     comm: str
@@ -42,6 +44,7 @@ class Stat(NamedTuple):
     ticks: int = 0
     threads: int = 1
     survivor: int = 0
+    place: int = 0
 
     @property
     def ended(self) -> bool:
@@ -82,6 +85,7 @@ def parse_stat(line: bytes) -> Stat:
         kernel_thread=bool(int(fields[6]) & _KERNEL_THREAD),
         ticks=int(fields[11]) + int(fields[12]),
         threads=int(fields[17]),
+        place=hash((fields[25], fields[45])) if len(fields) > 45 and fields[45] != b"0" else 0,
     )
 
 

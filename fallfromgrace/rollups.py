@@ -101,17 +101,20 @@ class Rollups:
                 return False
             underway = self._set_out(errands, identity)
         errand, began = underway.errand, self._clock()
-        over = errand.wait(min(self._left, underway.until - began))
-        self._left -= self._clock() - began
-        if not over and self._clock() < underway.until:
-            self._underway[identity] = underway
-            return False
-        self._take(errand, identity, now)
-        errands.give_back(errand)
+        try:
+            over = errand.wait(min(self._left, underway.until - began))
+            self._left -= self._clock() - began
+            if not over and self._clock() < underway.until:
+                self._underway[identity] = underway
+                return False
+            self._take(errand, identity, now)
+        finally:
+            if identity not in self._underway:
+                errands.give_back(errand)
         return identity in self._kept
 
     def _set_out(self, errands: Errands, identity: ProcessId) -> _Underway:
-        errand, size = errands.take(), procfs.read_size(identity.pid, self._root)
+        size, errand = procfs.read_size(identity.pid, self._root), errands.take()
         errand.ask(ROLLUP, [identity.pid])
         gib = size.rmem / (1 << 30) if size else 0.0
         return _Underway(errand, self._clock() + _PATIENCE_SECONDS + _PATIENCE_SECONDS_EACH_GIB * gib)

@@ -17,6 +17,7 @@ class Kin(NamedTuple):
     arguments: int
     image: int
     comm: int = 0
+    place: int = 0
 
     @property
     def plain(self) -> bool:

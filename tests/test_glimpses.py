@@ -30,10 +30,10 @@ class World:
     def hangs(self, identity):
         return identity in self.hanging
 
-    def seen(self, pid=42, arguments=None, name="hog", start=None, state="S"):
+    def seen(self, pid=42, arguments=None, name="hog", start=None, state="S", place=0):
         self.proc.put(pid)
         start = pid if start is None else start
-        line = f"{pid} ({name}) {state} 1 {pid} 0 0 0 0 0 0 0 0 0 0 0 0 20 0 1 0 {start}" + " 0" * 30
+        line = f"{pid} ({name}) {state} 1 {pid} 0 0 0 0 0 0 0 0 0 0 0 0 20 0 1 0 {start}" + f" {place}" * 30
         self.found[pid] = Seen(line.encode(), arguments, "/usr/bin/hog")
         return self.glimpses.at(pid, 0)
 
@@ -88,6 +88,12 @@ def test_who_hangs_and_has_another_name_or_is_another_is_unknown(other, world):
     world.kin[42], world.whole[42] = KNOWN, WHOLE
     seen = world.seen(**other)
     assert (seen.cmdline, seen.digest) == (UNREADABLE, hash(None))
+
+
+@pytest.mark.parametrize(("name", "place", "cmdline"), [("renamed", 5, "was"), ("hog", 6, UNREADABLE)])
+def test_who_hangs_is_known_by_where_its_arguments_are_whatever_it_calls_itself(name, place, cmdline, world):
+    world.kin[42], world.whole[42] = KNOWN._replace(place=hash((b"5", b"5"))), WHOLE
+    assert world.seen(name=name, place=place).cmdline == cmdline
 
 
 def test_who_can_be_read_is_what_it_runs(world):

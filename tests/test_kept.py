@@ -195,3 +195,15 @@ def test_of_a_real_process_that_has_ended_there_is_nothing():
         hog.process.wait()
         assert kept.sizes([identity]) == {}
     kept.close()
+
+
+def test_one_whose_last_thread_executes_something_has_a_first_thread_again(kept, proc):
+    proc.put(50, state="Z", threads=2)
+    (proc.path / "50" / "task").mkdir()
+    threads = Proc(proc.path / "50" / "task")
+    threads.put(50, state="Z")
+    threads.put(60, rmem=7 * MIB, vmem=8 * MIB)
+    assert kept.sizes(ids(50)) == {ProcessId(50, 50): Size(7 * MIB, 8 * MIB)}
+    threads.remove(60)
+    proc.put(50, rmem=9 * MIB, vmem=9 * MIB)
+    assert kept.sizes(ids(50)) == {ProcessId(50, 50): Size(9 * MIB, 9 * MIB)}

@@ -38,6 +38,8 @@ def read_cmdline(pid, limit, root="/proc"):
     return None if arguments is None else join_arguments(arguments, limit)
 
 
+HERE = Path(__file__).parent.parent
+
 # 100 ticks for itself, 23 in the kernel; the next two are those of children, which are none of its own.
 TAIL = b" S 7 8 9 0 -1 4194560 1 0 0 0 100 23 1000 2000 20 0 4 0 4711" + b" 1" * 30 + b"\n"
 
@@ -54,9 +56,35 @@ TAIL = b" S 7 8 9 0 -1 4194560 1 0 0 0 100 23 1000 2000 20 0 4 0 4711" + b" 1" *
     ],
 )
 def test_a_name_that_imitates_the_line_is_only_a_name(name, comm):
-    assert parse_stat(b"42 (" + name + b")" + TAIL) == Stat(
+    assert parse_stat(b"42 (" + name + b")" + TAIL)._replace(place=0) == Stat(
         comm, "S", 7, 8, 4711, kernel_thread=False, ticks=123, threads=4
     )
+
+
+# A process that says where it is, gives itself another name, says so again, and executes the same with other words.
+_PLACES = """
+import os, sys
+from fallfromgrace import procfs
+print(*procfs.parse_stat(open("/proc/self/stat", "rb").read())[-1:], flush=True)
+open("/proc/self/comm", "w").write("another")
+print(*procfs.parse_stat(open("/proc/self/stat", "rb").read())[-1:], flush=True)
+if len(sys.argv) < 3:
+    os.execv(sys.executable, [sys.executable, "-c", sys.argv[1], sys.argv[1], "again"])
+"""
+
+
+def test_each_exec_is_another_place_and_another_name_is_not():
+    command = [sys.executable, "-c", _PLACES, _PLACES]
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=HERE, check=True)
+    before, renamed, executed, _ = ran.stdout.split()
+    assert before == renamed != executed
+    assert "0" not in (before, executed)
+
+
+def test_where_we_may_not_see_the_places_there_is_none():
+    unseen = b" 1 0 0" + b" 1" * 17 + b" 0 0 0 0 0\n"
+    assert parse_stat(b"42 (x) S 7 8 9 0 -1 0 1 0 0 0 100 23 1 2 20 0 4 0 4711 1" + unseen).place == 0
 
 
 def test_kernel_threads_are_told_by_their_flag():

@@ -1,13 +1,16 @@
 import errno
 from math import inf
 
+import mock
 import pytest
 
-from fallfromgrace import procfs, rollups
+from fallfromgrace import errand, procfs, rollups
 from fallfromgrace.errand import ROLLUP, Answer
+from fallfromgrace.errands import Errands
 from fallfromgrace.rollups import Rollups
 from fallfromgrace.table import ProcessId, Size
 from tests.builders import MIB
+from tests.proctree import Proc
 
 
 class Readings:
@@ -218,3 +221,33 @@ def test_what_is_underway_for_somebody_who_has_ended_is_given_up(monkeypatch):
     assert len(sent.back) == 1
     sent.rollups.close()
     assert len(sent.back) == 2
+
+
+# --- children that read it ---
+
+
+@pytest.fixture
+def errands(tmp_path):
+    Proc(tmp_path).put(50)
+    errands = Errands(str(tmp_path), 4096)
+    yield errands
+    errands.close()
+
+
+def test_an_errand_that_came_to_nothing_for_want_of_something_is_not_lost(errands, tmp_path):
+    asked = Rollups(str(tmp_path), errands)
+    wanting = [(50, OSError(errno.ENOMEM, "Cannot allocate memory"))]
+    with mock.patch.object(errand.Errand, "answers", return_value=wanting):
+        for now in range(5):
+            with pytest.raises(OSError, match="memory"):
+                asked.measure(ProcessId(50, 50), now)
+    assert errands._out == []
+
+
+def test_nor_is_one_that_was_never_sent(errands, tmp_path):
+    asked = Rollups(str(tmp_path), errands)
+    with mock.patch.object(procfs, "read_size", side_effect=OSError(errno.EMFILE, "Too many open files")):
+        for now in range(5):
+            with pytest.raises(OSError, match="files"):
+                asked.measure(ProcessId(50, 50), now)
+    assert errands._out == []
