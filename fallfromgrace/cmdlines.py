@@ -190,6 +190,7 @@ class CommandLines:
         except BaseException:
             self._errands.give_back(errand)
             raise
+        self._broken = 0 if answers else self._broken
         for pid, answer in answers:
             left.popleft()
             self._note(pid, what, answer, found)

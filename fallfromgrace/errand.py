@@ -18,7 +18,7 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple, NoReturn
 
 from fallfromgrace import pressure, procfs
@@ -61,9 +61,16 @@ class Errand:
         self._board = mmap.mmap(-1, _SPACE)
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, its:
-            self.pid = os.fork()
-            if self.pid == 0:
-                _live(_Child(root, limit, its, self._board))
+            ended, self._alive = os.pipe()
+            try:
+                self.pid = os.fork()
+                if self.pid == 0:
+                    _live(_Child(root, limit, its, ended, self._board))
+            except OSError:
+                self._hang_up()
+                raise
+            finally:
+                os.close(ended)
             self._line = ours.detach()
         self._poll = select.poll()
         self._poll.register(self._line, select.POLLIN)
@@ -72,9 +79,11 @@ class Errand:
         self._hang_up()
 
     def _hang_up(self) -> None:
-        line, self._line = getattr(self, "_line", -1), -1
-        if line >= 0:
-            os.close(line)
+        held = getattr(self, "_line", -1), getattr(self, "_alive", -1)
+        self._line = self._alive = -1
+        for descriptor in held:
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def ask(self, what: int, pids: Sequence[int]) -> None:
         """Have it read a file of each; of those for whom there is no space the answer is never complete."""
@@ -165,6 +174,7 @@ class _Child(NamedTuple):
     root: str
     limit: int
     line: socket.socket
+    ended: int  # the end of a pipe of which we hold the other one for as long as we want it
     board: mmap.mmap
 
 
@@ -173,12 +183,11 @@ def _live(child: _Child) -> NoReturn:
     try:
         gc.disable()
         gc.freeze()  # to look for garbage would make all memory its own
-        _become_nobody(child.line.fileno())
+        _become_nobody({child.line.fileno(), child.ended})
+        _end_with(child.ended)
         while batch := child.line.recv(4 * (1 + MOST)):
-            _hold_to(child.line, busy=True)
             what, *pids = struct.unpack(f"={len(batch) // 4}i", batch)
             _read_all(child, what, pids)
-            _hold_to(child.line, busy=False)
             child.line.send(b".")
     except BaseException:  # noqa: BLE001, S110 - we see that it is gone
         pass
@@ -186,7 +195,7 @@ def _live(child: _Child) -> NoReturn:
         os._exit(0)
 
 
-def _become_nobody(line: int) -> None:
+def _become_nobody(keep: Collection[int]) -> None:
     """Nothing is held, handled or kept back that the parent holds, handles and keeps back.
 
     Its memory stays where it is, as the parent's does: while it waits for a page of its own, it seems to hang.
@@ -198,7 +207,7 @@ def _become_nobody(line: int) -> None:
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for name in os.listdir("/proc/self/fd"):
-        if int(name) != line:
+        if int(name) not in keep:
             with contextlib.suppress(OSError):
                 os.close(int(name))
     with contextlib.suppress(OSError):
@@ -207,14 +216,17 @@ def _become_nobody(line: int) -> None:
         os.close(comm)
 
 
-def _hold_to(line: socket.socket, busy: bool) -> None:
-    """While we are busy the kernel ends us when the other end is closed: who hangs does not see it."""
-    if busy:
-        fcntl.fcntl(line, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(line, fcntl.F_SETFL, os.O_ASYNC if busy else 0)  # SIGIO
-    with contextlib.suppress(BlockingIOError):
-        if not line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
-            os._exit(0)  # it was closed before
+def _end_with(pipe: int) -> None:
+    """The kernel ends us with SIGIO when the other end is closed: who hangs would not see it.
+
+    Nothing is ever written to it. A socket would not do: it also tells, perhaps late, that there is room in it.
+    """
+    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(pipe, fcntl.F_SETFL, os.O_ASYNC)
+    poll = select.poll()
+    poll.register(pipe, 0)
+    if poll.poll(0):
+        os._exit(0)  # it was closed before
 
 
 def _read_all(child: _Child, what: int, pids: Sequence[int]) -> None:

@@ -169,7 +169,7 @@ def test_it_is_nobody_and_holds_nothing(errand_in):
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     answers(errand, ARGUMENTS, [os.getpid()])
-    assert len(os.listdir(f"/proc/{errand.pid}/fd")) == 1
+    assert len(os.listdir(f"/proc/{errand.pid}/fd")) == 2
     assert procfs.read_stat(errand.pid).comm == "fall-from-proc"
     status = dict(
         line.split(":\t") for line in Path(f"/proc/{errand.pid}/status").read_text().splitlines() if ":\t" in line
