@@ -3,6 +3,11 @@ import signal
 
 import pytest
 
+# Whoever started us may ignore these, as nohup does, and all that tests start would inherit it.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
+
 # What its group may write to is no configuration.
 os.umask(0o022)
 
