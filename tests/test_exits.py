@@ -1,3 +1,4 @@
+import mock
 import pytest
 
 from fallfromgrace import exits
@@ -71,10 +72,11 @@ def test_a_trace_of_a_recursion_that_did_not_end_is_short():
     assert "  ..." in lines
 
 
-def test_a_trace_is_made_of_what_is_loaded(monkeypatch):
+def test_a_trace_is_made_of_what_is_loaded():
     """An upgrade may have replaced every file, or there is no descriptor left to open one."""
-    monkeypatch.setattr("builtins.__import__", None)
-    assert "in fail" in traced()[-2]
+    with mock.patch("builtins.__import__", None):
+        lines = traced()
+    assert "in fail" in lines[-2]
 
 
 class Unsayable(Exception):
