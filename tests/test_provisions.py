@@ -119,7 +119,8 @@ kept.gather(reading.load_all)
 loaded = set(sys.modules)
 reading.load_all()
 for name in set(sys.modules) - loaded:
-    place = getattr(sys.modules[name], "__file__", None) or ""
+    spec = sys.modules[name].__spec__
+    place = spec.origin or "" if spec else ""  # "frozen" for what is in the interpreter itself
     if place.endswith(".py") or place.endswith(".pyc"):
         if not place.startswith("/proc/self/fd/") and not name.startswith("psutil"):
             print(name, place)
