@@ -36,8 +36,8 @@ _LONGEST_SHOWN = 60
 # that takes a millisecond, and the alarm is left out, which costs several times as much as most searches.
 _SHORT = 40
 _REPEATS_OR_CHOOSES = frozenset("*+?{|(")
-# Until Python 3.11 a search counts anew at each character of the text how long ago it has listened.
-_DEAF = sys.version_info < (3, 11)
+# Until some 3.11 a search counts anew at each character of the text how long ago it has listened.
+_DEAF = sys.version_info < (3, 12)
 # They are known of the pattern, and stand at its beginning only.
 _FLAGS = re.compile(r"\A\s*\(\?[aimsux]+\)")
 
