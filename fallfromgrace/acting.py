@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from fallfromgrace.actions import Performer, Ready
+from fallfromgrace.actions import Ready
 from fallfromgrace.engine import Engine
-from fallfromgrace.report import Reporter
 from fallfromgrace.shortage import share
+from fallfromgrace.table import Process
 from fallfromgrace.verdict import Kind, Outcome, Result, Verdict
 
 # Signals of one look are sent in groups of at most so many processes, each of which is held by a descriptor.
@@ -36,14 +36,43 @@ def _groups(verdicts: Iterable[Verdict], most: int) -> Iterator[list[Verdict]]:
         yield group[::-1]
 
 
+class Performs(Protocol):
+    """Who carries verdicts out, or in whose place nothing is done; see actions.Performer."""
+
+    @property
+    def groups(self) -> Collection[int]:
+        """The process groups of commands that run."""
+
+    @property
+    def kin(self) -> Container[Process]:
+        """Whoever these may have started."""
+
+    def prepare(self, verdict: Verdict, held: contextlib.ExitStack) -> Ready | Outcome:
+        """Hold the process for as long as `held` is open, and ask again; an outcome if that was all."""
+
+    def carry_out(self, ready: Ready | Outcome, now: float) -> Outcome:
+        """Act, if there is still something to do."""
+
+
+class Tells(Protocol):
+    """Who is told what came of it, and of what should not happen; see report.Reporter."""
+
+    def outcome(self, outcome: Outcome) -> None: ...
+    def fault(self, what: str, error: Exception, now: float) -> None: ...
+
+
 class Acting:
-    """Acts, and has the engine remember it: `note` is called when it does.
+    """Acts, and has the engine remember it: `note` is told what was done about what was seen when.
 
     What was done and could not be put down, for want of memory, stays known until it is: else it would be done twice.
     """
 
     def __init__(
-        self, performer: Performer, reporter: Reporter, note: Callable[[], None], clock: Callable[[], float]
+        self,
+        performer: Performs,
+        reporter: Tells,
+        note: Callable[[Outcome, float], None],
+        clock: Callable[[], float],
     ) -> None:
         self._performer = performer
         self._reporter = reporter
@@ -51,6 +80,16 @@ class Acting:
         self._clock = clock
         self._unrecorded: Outcome | None = None
         self._acted_at = 0.0
+
+    @property
+    def own_groups(self) -> Collection[int]:
+        """The process groups of our commands."""
+        return self._performer.groups
+
+    @property
+    def kin(self) -> Container[Process]:
+        """Whoever our commands may have started."""
+        return self._performer.kin
 
     def act(self, engine: Engine, verdicts: Sequence[Verdict], now: float) -> None:
         """Carry out all that is due, by what those before it have used of a limit that they share."""
@@ -70,10 +109,10 @@ class Acting:
 
     def record(self, engine: Engine) -> None:
         """Put down what was done last, if that is still to do."""
-        if self._unrecorded:
-            engine.record(self._unrecorded, self._acted_at)
+        if outcome := self._unrecorded:
+            engine.record(outcome, self._acted_at)
             self._unrecorded = None
-            self._note()
+            self._note(outcome, self._acted_at)
 
     def _carry_out(self, ready: Ready | Outcome, _: Verdict) -> Outcome:
         return self._performer.carry_out(ready, self._clock())

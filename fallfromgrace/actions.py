@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Mapping
 from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
@@ -17,12 +17,11 @@ from fallfromgrace.notify import Message, Notifier
 from fallfromgrace.readings import Again
 from fallfromgrace.records import replace
 from fallfromgrace.rules import TERMINATING, VARIABLES, Adjust, Exec, Notify, Signal
-from fallfromgrace.rules import Log as LogAction
 from fallfromgrace.signalling import Pin, pinned
 from fallfromgrace.source import Source
 from fallfromgrace.spawn import Command, QueueFull, Spawner
 from fallfromgrace.table import Descent, Process
-from fallfromgrace.values import expand, values
+from fallfromgrace.values import told_text, values
 from fallfromgrace.verdict import Outcome, Reread, Result, Verdict, refutation
 
 # An environment string has at most 128 KiB (MAX_ARG_STRLEN); a long command line must not make the command fail.
@@ -54,6 +53,11 @@ class Performer:
         self.spawner = Spawner(log, oom_score)
         self.notifier = Notifier(self.spawner, log)
         self._own = Kin(os.getpid() if myself is None else myself, lambda: self.spawner.groups)
+
+    @property
+    def groups(self) -> Collection[int]:
+        """The process groups of commands that run."""
+        return self.spawner.groups
 
     @property
     def kin(self) -> Container[Process]:
@@ -91,7 +95,7 @@ class Performer:
 
     def _ready(self, ready: Ready) -> Ready | Outcome:
         if self.dry_run or ready.verdict.monitor.observe:
-            return Outcome(ready.verdict, Result.DRY_RUN, text=_text(ready))
+            return Outcome(ready.verdict, Result.DRY_RUN, text=told_text(ready.verdict, ready.sample))
         return ready
 
     def _reread(self, verdict: Verdict, target: Descent, process: Process, sample: Sample) -> Reread:
@@ -131,7 +135,7 @@ class Performer:
             assert verdict.process
             assert ready.pin
             return _apply(verdict, item.action, verdict.process, ready.pin)
-        text = _text(ready)
+        text = told_text(ready.verdict, ready.sample)
         told = self._tell(verdict, text, now) if isinstance(item.action, Notify) else Result.TOLD
         return Outcome(verdict, told, text=text)
 
@@ -148,14 +152,6 @@ class Performer:
         whose = verdict.monitor.name
         message = Message(verdict.process.image.uid, whose, text, whose, _label(verdict, action="notify"))
         return self.notifier.tell(message, now)
-
-
-def _text(ready: Ready) -> str:
-    """What is told to somebody, its variables replaced; empty for what tells nothing."""
-    item = ready.verdict.item
-    if item is None or not isinstance(item.action, (Notify, LogAction)):
-        return ""
-    return expand(item.action.text, values(ready.verdict, ready.sample))
 
 
 def _refreshed(verdict: Verdict, target: Descent, now: Reread) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import grp
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -165,8 +166,22 @@ def _process_events(entry: Entry, report: Report) -> bool | None:
     return entries.value(entry, entries.yes_or_no, "process-events: no", report)
 
 
+def _status_group(entry: Entry, report: Report) -> int | None:
+    return entries.value(entry, _gid, "status-group: adm", report)
+
+
+def _gid(text: str) -> int:
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    try:
+        return grp.getgrnam(text).gr_gid
+    except (KeyError, ValueError):  # a NUL in it
+        raise RuleSyntaxError(f"there is no group '{text}'; getent group lists them", 0, len(text)) from None
+
+
 _SETTINGS: Mapping[str, Callable[[Entry, Report], object]] = {
     "interval": _interval,
     "process-events": _process_events,
     "protect": _protect,
+    "status-group": _status_group,
 }

@@ -9,7 +9,7 @@ reads what `wants(look)` asks for, until nothing is; `sweep(look)` gives verdict
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from math import inf
 
 from fallfromgrace import lifecycle
@@ -17,7 +17,7 @@ from fallfromgrace.adoption import Adoption, Inheritance, Rulebook, adoption, in
 from fallfromgrace.agenda import TICK_SECONDS, Agenda
 from fallfromgrace.arbitration import arbitrate
 from fallfromgrace.arming import Arming
-from fallfromgrace.coverage import Coverage
+from fallfromgrace.coverage import Coverage, Covered
 from fallfromgrace.docket import Case, Docket, InstanceKey
 from fallfromgrace.expression import undecided, value_and_limit
 from fallfromgrace.history import History, Key
@@ -100,6 +100,11 @@ class Engine:
         return self._agenda.next
 
     # --- what to read ---
+
+    @property
+    def covered(self) -> Sequence[Covered]:
+        """What each monitor is about, as of the last table; the same object as long as that is."""
+        return self._docket.covered
 
     def look(
         self,
@@ -262,6 +267,10 @@ class Engine:
     def inherit(self, memory: Memory, last: float, now: float) -> Inheritance:
         """Take over what a daemon remembered that has ended; it looked up to `last`. Before the first look."""
         return inherit(self._memory, memory, self._book, last, now, self.config.settings.interval)
+
+    def assume(self, memory: Memory, now: float) -> None:
+        """Take for ours what a daemon remembers that still runs, as far as it is about our rules."""
+        take_over(self._memory, memory, self._book, now, self.config.settings.interval)
 
     def ever_stopped(self) -> tuple[ProcessId, ...]:
         """The processes that a rule has stopped, and that had not ended at the last look."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from math import inf
 
 from fallfromgrace import __version__
 from fallfromgrace.forms import Malformed, decoded, encoded
 from fallfromgrace.memory import Memory
 from fallfromgrace.pidfile import AlreadyRunning
+from fallfromgrace.rules import Settings
 from fallfromgrace.state import Author, Bygone, Moment, Past, document, recalled
 from fallfromgrace.statefile import Distrust, StateFile
 
@@ -28,6 +29,14 @@ _REST = 20
 _OURS = b'{"format":'
 _ANEW = "limits and what was stopped begin anew"
 _LOST = "when this daemon ends, its limits do, and who is stopped is forgotten"
+
+
+# What is published beside what is remembered, at a moment.
+Status = Callable[[Moment], Mapping[str, object]]
+
+
+def _no_status(_: Moment) -> Mapping[str, object]:
+    return {}
 
 
 class Forgetful:
@@ -42,8 +51,8 @@ class Forgetful:
     def note(self) -> None:
         """Something was done that must not be forgotten."""
 
-    def keep(self, memory: Memory, interval: float) -> None:
-        """Write it down. It is to be called at `due`, which is put down anew, and at the end."""
+    def keep(self, memory: Memory, settings: Settings, status: Status = _no_status) -> None:
+        """Write it down, and what `status` says. To be called at `due`, which is put down anew, and at the end."""
 
 
 def moment() -> Moment:
@@ -63,6 +72,7 @@ class Keeper(Forgetful):
         self._now = now
         self._leaves_alone = False
         self._fails = False
+        self._ungivable: int | None = None
         self._rests_until = -inf
         self.due = -inf
 
@@ -95,19 +105,30 @@ class Keeper(Forgetful):
         if not self._leaves_alone:
             self.due = min(self.due, self._rests_until)
 
-    def keep(self, memory: Memory, interval: float) -> None:
+    def keep(self, memory: Memory, settings: Settings, status: Status = _no_status) -> None:
         if self._leaves_alone:
             return
         began = self._now()
-        self.due = began.monotonic + _SHARE * interval
+        self.due = began.monotonic + _SHARE * settings.interval
         try:
-            self._file.replace(encoded(document(self._author, memory, began)))
+            data = encoded(document(self._author, memory, began, status(began)))
+            self._replace(data, settings.status_group)
         except (OSError, Distrust, MemoryError) as error:
             self._failed(_reason(error))
         else:
             self._succeeded()
         took = self._now().monotonic - began.monotonic
         self._rests_until = began.monotonic + _REST * took
+
+    def _replace(self, data: bytes, group: int | None) -> None:
+        if group is not None and group != self._ungivable:
+            try:
+                return self._file.replace(data, group)
+            except PermissionError:
+                self._ungivable = group
+                cure = "run as root, or as a member of it, or give it to another with status-group"
+                self._tell(f"may not give {self._file.path} to the group {group}, which cannot read it now: {cure}")
+        return self._file.replace(data)
 
     def _failed(self, why: str) -> None:
         if not self._fails:

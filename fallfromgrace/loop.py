@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from math import inf
 
 from fallfromgrace import __version__
@@ -13,16 +13,20 @@ from fallfromgrace.acting import Acting
 from fallfromgrace.actions import Performer
 from fallfromgrace.agenda import TICK_SECONDS, next_of
 from fallfromgrace.engine import Engine
+from fallfromgrace.errors import ConfigError
 from fallfromgrace.keeper import Forgetful
+from fallfromgrace.ledger import Ledger
 from fallfromgrace.logs import INFO, NOTICE, Log
 from fallfromgrace.protection import Self
 from fallfromgrace.reading import Reader
-from fallfromgrace.readings import Subject
 from fallfromgrace.reloading import Reloading
 from fallfromgrace.report import Reporter
 from fallfromgrace.rules import Config, counted
 from fallfromgrace.source import Source, Unready
-from fallfromgrace.table import ProcessId, ProcessTable
+from fallfromgrace.state import Moment
+from fallfromgrace.sweeping import Sweeper
+from fallfromgrace.table import ProcessId
+from fallfromgrace.verdict import Outcome
 
 _ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
 # What the loop sleeps on. They stay blocked and are taken one by one while it waits: no handler ever runs, so a
@@ -69,6 +73,7 @@ class Loop:
         myself: Self,
         limit: Callable[[Config], Config] = lambda config: config,
         keeper: Forgetful | None = None,
+        ledger: Ledger | None = None,
         ready: Callable[[], None] = lambda: None,
         notify: Callable[[str], None] = lambda _: None,
         alive: Callable[[float], None] = lambda _: None,
@@ -83,8 +88,10 @@ class Loop:
         self._reporter = Reporter(log)
         self._myself = myself
         self._keeper = keeper or Forgetful()
-        self._acting = Acting(performer, self._reporter, self._keeper.note, clock)
-        self._reloading = Reloading(read, self._reporter, notify)
+        self._ledger = ledger or Ledger()
+        self._acting = Acting(performer, self._reporter, self._note, clock)
+        self._sweeper = Sweeper(source, self._acting, self._reporter)
+        self._reloading = Reloading(read, self._refused, self._reporter.fault, notify)
         self._ready = ready
         self._notify = notify
         self._alive = alive
@@ -103,6 +110,7 @@ class Loop:
         """Look and act until SIGTERM or SIGINT; the exit status."""
         block_signals()
         self._set_up_source()
+        self._ledger.started(self._clock())
         self._reporter.started(self._engine.config, __version__, dry_run=self._performer.dry_run)
         with self._surviving("taking up the state"):
             self._take_up_state(self._clock())
@@ -162,7 +170,16 @@ class Loop:
 
     def _keep(self) -> None:
         with self._surviving("keeping the state"):
-            self._keeper.keep(self._engine.memory, self._engine.config.settings.interval)
+            self._keeper.keep(self._engine.memory, self._engine.config.settings, self._status)
+
+    def _status(self, written: Moment) -> dict[str, object]:
+        """What is published of us."""
+        return self._ledger.status(self._engine.config, self._engine.covered, written)
+
+    def _note(self, outcome: Outcome, seen: float) -> None:
+        """Something was done that a look found to be due."""
+        self._keeper.note()
+        self._ledger.acted(outcome, seen, self._clock())
 
     def _heed(self, now: float) -> None:
         """Take note of signals."""
@@ -214,6 +231,7 @@ class Loop:
         try:
             self._next_look = self._sweep(now)
             self._alive(now)
+            self._ledger.looked(self._clock() - now)
         except Unready:
             pass  # it was told why
         except Exception as error:  # noqa: BLE001 - see _surviving, which costs a little even if all is well
@@ -240,12 +258,7 @@ class Loop:
         table = source.look(now)
         if self._woken:
             self._woken, self._gathering_until = False, now + _GATHER_SECONDS
-        if engine.see(table, now):
-            self._reporter.forget(table)
-        watched = engine.watched(now)
-        engine.watch(source.sizes(watched) if watched else {}, now)  # also those who are nobody, as a group may be
-        if due := engine.due(now):
-            self._judge(table, due, now)
+        self._sweeper.sweep(engine, table, now)
         self._cut_short = False
         longest = min(engine.config.settings.interval, self._patience)
         return max(min(engine.next_look, source.next_look(), now + longest), now + _LEAST_SECONDS)
@@ -257,17 +270,6 @@ class Loop:
         self._acting.record(self._engine)
         self._engine.doubt()
 
-    def _judge(self, table: ProcessTable, subjects: Sequence[Subject], now: float) -> None:
-        engine = self._engine
-        look = engine.look(table, self._performer.spawner.groups, now, subjects, self._performer.kin)
-        while wants := engine.wants(look):
-            look.readings.add(wants, self._source.measure(wants, now))
-        verdicts = engine.sweep(look)
-        for verdict in verdicts:
-            self._reporter.verdict(verdict)
-        self._acting.act(engine, verdicts, now)
-        engine.arm(look, verdicts)
-
     def _tend(self) -> None:
         with self._surviving("tending commands"):
             self._performer.spawner.tend(self._clock())
@@ -275,14 +277,26 @@ class Loop:
     def _take_up(self, config: Config) -> None:
         """Go on by a new configuration, with all that the old one's rules have done."""
         self._acting.record(self._engine)
-        engine = Engine(self._limit(config), self._myself)
-        adoption = engine.adopt(self._engine, self._clock())
+        engine, now = Engine(self._limit(config), self._myself), self._clock()
+        adoption = engine.adopt(self._engine, now)
         # From here on it is in force: what fails is made up for.
         self._engine, self._cut_short, self._set_up = engine, True, False
         self._keeper.note()
+        self._ledger.reloaded(config, now)
         self._performer.spawner.keep({monitor.name for monitor in config.monitors})
         self._reporter.reloaded(config, adoption)
         self._reporter.left_stopped(self._still_stopped(adoption.left_behind), "by a rule that is gone")
+
+    def _refused(self, error: ConfigError | str) -> None:
+        """The configuration that is in force stays so: the new one is wrong, or could not be read."""
+        if isinstance(error, ConfigError):
+            self._reporter.refused(error)
+            problems = [problem.headline for problem in error.problems]
+        else:
+            self._reporter.unread(error)
+            problems = error.splitlines()
+        self._ledger.refused(problems, self._clock())
+        self._keeper.note()
 
     def _still_stopped(self, identities: Iterable[ProcessId]) -> list[int]:
         """The pids of those that are stopped this moment, unless all we did was to say so."""

@@ -9,7 +9,6 @@ from math import inf
 from fallfromgrace import exits
 from fallfromgrace.errors import ConfigError
 from fallfromgrace.reading import Reader
-from fallfromgrace.report import Reporter
 from fallfromgrace.rules import Config
 
 # At least so long between two reloads: a storm of requests must not keep us from looking.
@@ -17,11 +16,22 @@ _APART_SECONDS = 1.0
 
 
 class Reloading:
-    """`read` begins to read, `notify` is told when a reload begins and when it is over, whatever came of it."""
+    """`read` begins to read, `notify` is told when a reload begins and when it is over, whatever came of it.
 
-    def __init__(self, read: Callable[[float], Reader], reporter: Reporter, notify: Callable[[str], None]) -> None:
+    `refuse` is told why a configuration is not used: what is wrong with it, or in words why it could not be read;
+    `fault` of what should not happen.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[float], Reader],
+        refuse: Callable[[ConfigError | str], None],
+        fault: Callable[[str, Exception, float], None],
+        notify: Callable[[str], None],
+    ) -> None:
         self._read = read
-        self._reporter = reporter
+        self._refuse = refuse
+        self._fault = fault
         self._notify = notify
         self._at: float | None = None
         self._began_at = -inf
@@ -59,11 +69,11 @@ class Reloading:
             reader, self._reader = self._reader, None
             take_up(reader.result())
         except ConfigError as error:
-            self._reporter.refused(error)
+            self._refuse(error)
         except (exits.Failure, ImportError) as error:
-            self._reporter.unread(exits.explain(error)[1])
+            self._refuse(exits.explain(error)[1])
         except Exception as error:  # noqa: BLE001 - it must not keep us from looking
-            self._reporter.fault("the reload", error, now)
+            self._fault("the reload", error, now)
         self.end()
         self._notify("READY=1")
         return True

@@ -9,10 +9,11 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 
-from fallfromgrace import children, exits, loop, orders, pressure, privileges, reading
+from fallfromgrace import children, exits, loop, orders, pressure, privileges, procfs, reading
 from fallfromgrace.actions import Performer
 from fallfromgrace.exits import PROGRAM
 from fallfromgrace.keeper import Forgetful, keeping
+from fallfromgrace.ledger import Ledger
 from fallfromgrace.linux import LinuxSource
 from fallfromgrace.logs import DEBUG, ERROR, NOTICE, WARNING, Descriptor, Log, StderrLog, SyslogLog
 from fallfromgrace.orders import Orders
@@ -109,6 +110,7 @@ def _watch(given: Orders, found: Config, lock: PidFile | None, log: Log, ready: 
             log=log,
             myself=Self(os.getpid(), None if privileges.acts_on_everybody() else os.geteuid()),
             keeper=ours.enter_context(_keeping(given, log)),
+            ledger=_ledger(),
             ready=tell_ready,
             notify=systemd.tell,
             alive=systemd.alive,
@@ -147,6 +149,12 @@ def _keeping(given: Orders, log: Log) -> contextlib.AbstractContextManager[Forge
     if given.dry_run or given.state == orders.NO_STATE:
         return contextlib.nullcontext(Forgetful())
     return keeping(given.state, given.config, lambda text: log.write(WARNING, text))
+
+
+def _ledger() -> Ledger:
+    """What is published; by when we began, others know whether it is still ours."""
+    myself = procfs.read_stat(os.getpid())
+    return Ledger(myself.start if myself else 0, lambda: sum(os.times()[:4]))
 
 
 def _provide(provisions: Provisions, log: Log) -> None:

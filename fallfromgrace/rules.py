@@ -316,12 +316,13 @@ class Settings:
     """What holds for the whole program.
 
     `interval` is the longest time, in seconds, between two looks; `process_events`, whether the kernel is to tell of
-    new processes where it does.
+    new processes where it does; `status_group`, the gid of those who may read the state file.
     """
 
     interval: float = 10.0
     protect: tuple[Selector, ...] = ()
     process_events: bool = True
+    status_group: int | None = None
 
     def protects(self, image: Runs) -> str:
         """Why processes that run this are never acted upon; empty where they may be."""

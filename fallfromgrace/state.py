@@ -6,7 +6,7 @@ can have been written, or Malformed: it decides about processes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
@@ -50,14 +50,17 @@ class Past(NamedTuple):
     memory: Memory
 
 
-def document(author: Author, memory: Memory, written: Moment) -> dict[str, object]:
-    """All that is written."""
+def document(
+    author: Author, memory: Memory, written: Moment, status: Mapping[str, object] = MappingProxyType({})
+) -> dict[str, object]:
+    """All that is written; `status` is for others to read."""
     return {
         "format": FORMAT,
         **author._asdict(),
         "started": author.started._asdict(),
         "written": written._asdict(),
         "memory": snapshot(memory),
+        "status": dict(status),
     }
 
 

@@ -74,12 +74,15 @@ class StateFile:
         finally:
             os.close(descriptor)
 
-    def replace(self, data: bytes) -> None:
-        """Have this in it, or still what was in it, whatever happens meanwhile."""
+    def replace(self, data: bytes, group: int | None = None) -> None:
+        """Have this in it, or still what was in it, whatever happens meanwhile.
+
+        Given to a group, that may read it; PermissionError if we may not give it.
+        """
         with self._opened() as directory:
             descriptor = self._created(directory)
             try:
-                _write(descriptor, data)
+                _write(descriptor, data, group)
                 os.rename(self._new, self._name, src_dir_fd=directory, dst_dir_fd=directory)
             except BaseException:
                 with contextlib.suppress(OSError):
@@ -156,9 +159,12 @@ def _cause(error: Failure) -> str:
     return f"{cause.strerror}" if isinstance(cause, OSError) else "it is another's file"
 
 
-def _write(descriptor: int, data: bytes) -> None:
+def _write(descriptor: int, data: bytes, group: int | None) -> None:
     left = memoryview(data)
     try:
+        if group is not None:
+            os.fchown(descriptor, -1, group)
+            os.fchmod(descriptor, _MODE)  # whatever our umask
         while left:
             left = left[os.write(descriptor, left) :]
     finally:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 from fallfromgrace.expression import Sample
-from fallfromgrace.rules import VARIABLE
+from fallfromgrace.rules import VARIABLE, Log, Notify
 from fallfromgrace.verdict import Verdict
 
 
@@ -41,6 +41,13 @@ def owner(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+def told_text(verdict: Verdict, sample: Sample) -> str:
+    """What is told to somebody, its variables replaced; empty for what tells nothing."""
+    if verdict.item is None or not isinstance(verdict.item.action, (Notify, Log)):
+        return ""
+    return expand(verdict.item.action.text, values(verdict, sample))
 
 
 def expand(text: str, found: Mapping[str, str]) -> str:

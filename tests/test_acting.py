@@ -17,7 +17,7 @@ class Stage:
         self.fails, self.story, self.log, self.notes = fails, [], Lines(), 0
         self.acting = Acting(self, Reporter(self.log), self._note, lambda: 7.0)
 
-    def _note(self):
+    def _note(self, outcome, seen):
         self.notes += 1
 
     def _do(self, what, pid):

@@ -19,23 +19,23 @@ LAYERS = [
     {"errors", "exits", "records", "units", "intervals", "history", "backtracking", "forms"},
     {"table", "expression"},
     {"rules", "dimensions"},
-    {"lexer", "grammar", "lifecycle", "coverage", "protection", "readings", "verdict"},
+    {"lexer", "grammar", "lifecycle", "coverage", "protection", "readings", "verdict", "frames"},
     {"docket", "agenda", "headroom"},
     {"looks", "targets", "memory"},
-    {"adoption", "arbitration", "arming", "state", "engine"},
+    {"adoption", "arbitration", "arming", "state", "engine", "ledger"},
     {"trust", "files", "textfile", "yamlfaults", "fragments", "entries", "monitors", "config"}
     | {"procfs", "connector", "events", "roster", "kept", "rollups", "measures", "meters", "turns", "shortage", "usage"}
     | {"privileges", "pressure", "patience"}
-    | {"source", "linux", "reference", "signalling", "adjusting", "kinship", "dispositions"}
+    | {"source", "linux", "reference", "world", "signalling", "adjusting", "kinship", "dispositions"}
     | {"errand", "errands", "cmdlines", "glimpses", "deferral"}
     | {"logs", "values", "spawn", "notify", "actions", "report", "children"},
     {"loop", "orders", "readiness", "reading", "provisions", "daemonize", "pidfile", "systemd"}
-    | {"statefile", "keeper", "acting", "reloading"}
+    | {"statefile", "keeper", "acting", "sweeping", "simulation", "reloading"}
     | {"lint", "lint_commands", "lint_never", "lint_patterns", "lint_samples"},
     {"resident", "commands.check", "commands.match", "commands.run"},
     {"cli"},
 ]
-PURE = set().union(*LAYERS[:7]) - {"exits", "backtracking"} | {"roster", "turns"}
+PURE = set().union(*LAYERS[:7]) - {"exits", "backtracking"} | {"roster", "turns", "world", "sweeping", "simulation"}
 PURE |= {"trust", "textfile", "yamlfaults", "entries", "lint_patterns", "lint_samples"}
 IMPURE = {
     "os",
@@ -194,9 +194,10 @@ def test_no_way_around_that_is_overlooked(code, tmp_path, monkeypatch):
 
 
 # What a process may keep us from reading for ever is read by children. These read it themselves: of ourselves, on
-# kernels that have nothing better, or where nothing waits for them.
+# kernels that have nothing better, or where nothing waits for them but a person.
 HANGING = {"read_stat", "read_stat_line", "read_exe", "read_arguments", "read_rollup", "glimpse", "read_process"}
 READS_ITSELF = {"procfs", "reference", "source", "measures", "rollups", "signalling", "errand"}
+READS_ITSELF |= {"resident", "published"}  # of ourselves, and of the daemon
 NEVER_NAMED = {"stat", "exe", "cmdline", "io", "smaps_rollup", "wchan"}
 
 

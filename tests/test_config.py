@@ -305,6 +305,24 @@ def test_process_events_that_are_neither_used_nor_not_are_told(text, told, conf)
     assert told in only_fault(conf(f"{text}\n"))
 
 
+@cases(("text", "gid"), [("status-group: root", 0), ("status-group: 77", 77), ("interval: 1s", None)])
+def test_the_group_that_may_read_the_state_is_a_name_or_a_number(text, gid, conf):
+    assert config.load(conf(f"{text}\n")).settings.status_group == gid
+
+
+@cases(
+    ("text", "told"),
+    [
+        ("status-group: nosuchgroup", "x.conf:1:15: there is no group 'nosuchgroup'; getent group lists them"),
+        ("status-group:", "1: 'status-group' has nothing after its ':'; write status-group: adm"),
+        ("status-group: [adm]", "'status-group' takes one text, as in status-group: adm"),
+        ("statusgroup: adm", "there is no setting 'statusgroup'; did you mean 'status-group'?"),
+    ],
+)
+def test_a_group_that_is_none_is_told(text, told, conf):
+    assert told in only_fault(conf(f"{text}\n"))
+
+
 NO_LIST = "x.conf:1:1: protect takes a list; write protect: and below it, indented, - exe: ^/usr/sbin/sshd$"
 
 

@@ -4,13 +4,15 @@ import errno
 import os
 from math import inf
 
+import mock
 import pytest
 
 from fallfromgrace import keeper
 from fallfromgrace.exits import PROGRAM
-from fallfromgrace.forms import encoded
+from fallfromgrace.forms import decoded, encoded
 from fallfromgrace.keeper import Forgetful, Keeper, keeping
 from fallfromgrace.memory import Memory
+from fallfromgrace.rules import Settings
 from fallfromgrace.state import Author, Moment, document
 from fallfromgrace.statefile import Distrust, StateFile
 
@@ -66,22 +68,22 @@ def memory():
 
 def test_it_is_written_at_once_and_then_before_each_interval_is_over(place):
     assert place.keeper.due == -inf
-    place.keeper.keep(Memory(), 10.0)
+    place.keeper.keep(Memory(), Settings(10.0))
     assert place.keeper.due == 1009.0
     place.clock = 1009.0
-    place.keeper.keep(Memory(), 1.0)
+    place.keeper.keep(Memory(), Settings(1.0))
     assert place.keeper.due == pytest.approx(1009.9)
 
 
 def test_what_was_done_is_written_at_once(place):
-    place.keeper.keep(Memory(), 10.0)
+    place.keeper.keep(Memory(), Settings(10.0))
     place.keeper.note()
     assert place.keeper.due <= 1000.0
 
 
 def test_what_takes_long_to_write_is_not_written_all_the_time(place):
     place.cost = 0.01
-    place.keeper.keep(Memory(), 10.0)
+    place.keeper.keep(Memory(), Settings(10.0))
     place.keeper.note()
     assert place.keeper.due == pytest.approx(1000.21)
     place.keeper.note()
@@ -89,7 +91,7 @@ def test_what_takes_long_to_write_is_not_written_all_the_time(place):
 
 
 def test_a_state_is_taken_up_as_it_was_left(place):
-    place.keeper.keep(memory(), 10.0)
+    place.keeper.keep(memory(), Settings(10.0))
     past = place.keeper.recall(1001.0)
     assert (past.pid, past.written, past.memory.limits) == (77, 1000.0, memory().limits)
     assert place.told == []
@@ -136,7 +138,7 @@ def test_what_is_no_state_is_told_in_one_line_and_set_aside(spoil, told, place):
     assert line.endswith(f"It is called {place.path}.bad now")
     with open(f"{place.path}.bad", "rb") as file:
         assert file.read() == data
-    place.keeper.keep(memory(), 10.0)
+    place.keeper.keep(memory(), Settings(10.0))
     assert place.keeper.recall(1001.0).memory.limits == memory().limits
 
 
@@ -146,7 +148,7 @@ def test_what_cannot_be_set_aside_is_told_of_and_written_over(place):
     os.mkdir(f"{place.path}.bad")
     assert place.keeper.recall(1000.0) is None
     assert "It will be written over, for it cannot be set aside: Is a directory" in place.told[0]
-    place.keeper.keep(memory(), 10.0)
+    place.keeper.keep(memory(), Settings(10.0))
     assert place.keeper.recall(1001.0).memory.limits == memory().limits
 
 
@@ -164,7 +166,7 @@ def test_a_file_of_somebody_that_was_named_by_mistake_is_left_alone(make, elsewh
     assert "write --state with another file" in elsewhere.told[0]
     elsewhere.keeper.note()
     assert elsewhere.keeper.due == inf
-    elsewhere.keeper.keep(memory(), 10.0)
+    elsewhere.keeper.keep(memory(), Settings(10.0))
     assert os.lstat(elsewhere.path) == before
 
 
@@ -208,15 +210,15 @@ def test_what_cannot_be_written_is_told_once_until_it_can(error, told, place):
     replace = place.file.replace
     place.file.replace = raising(error)
     for _ in range(3):
-        place.keeper.keep(memory(), 10.0)
+        place.keeper.keep(memory(), Settings(10.0))
     assert place.told == [
         f"cannot write {place.path}: {told}. Until that is possible, "
         "when this daemon ends, its limits do, and who is stopped is forgotten"
     ]
     assert place.keeper.due == 1009.0
     place.file.replace = replace
-    place.keeper.keep(memory(), 10.0)
-    place.keeper.keep(memory(), 10.0)
+    place.keeper.keep(memory(), Settings(10.0))
+    place.keeper.keep(memory(), Settings(10.0))
     assert place.told[1:] == [f"{place.path} is written again"]
 
 
@@ -253,7 +255,7 @@ def test_where_there_is_no_place_for_a_state_it_is_told_and_nothing_is_kept(path
 
 def test_what_a_daemon_writes_says_whose_it_is(place):
     with keeping(place.path, "/x.conf", place.told.append) as found:
-        found.keep(memory(), 10.0)
+        found.keep(memory(), Settings(10.0))
         past = found.recall(keeper.moment().monotonic)
     assert (past.pid, past.memory.limits) == (os.getpid(), memory().limits)
 
@@ -262,3 +264,34 @@ def test_an_error_inside_is_not_taken_for_one_of_the_file(place):
     with pytest.raises(OSError, match="inside"), keeping(place.path, "/x.conf", place.told.append):
         raise OSError("inside")
     assert place.told == []
+
+
+# --- who may read it ---
+
+
+def test_what_is_published_is_beside_what_is_remembered(place):
+    place.keeper.keep(memory(), Settings(10.0), lambda written: {"written at": written.monotonic})
+    found = decoded(place.file.read())
+    assert (found["status"], found["memory"]["limits"][0]["action"]) == ({"written at": 1000.0}, "exec @ 1h x")
+
+
+def test_what_cannot_be_published_for_want_of_memory_is_told_like_all_that_is_not_written(place):
+    place.keeper.keep(memory(), Settings(10.0), mock.Mock(side_effect=MemoryError))
+    assert "memory is short" in place.told[0]
+
+
+def test_the_group_that_the_configuration_names_may_read_it(place):
+    gid = os.getgroups()[-1] if os.geteuid() else 4
+    place.keeper.keep(memory(), Settings(10.0, status_group=gid))
+    status = os.stat(place.path)
+    assert (status.st_gid, status.st_mode & 0o777, place.told) == (gid, 0o640, [])
+
+
+def test_a_group_that_it_may_not_be_given_to_is_told_once_and_it_is_written_all_the_same(place, monkeypatch):
+    monkeypatch.setattr(os, "fchown", mock.Mock(side_effect=PermissionError(errno.EPERM, "Operation not permitted")))
+    for _ in range(2):
+        place.keeper.keep(memory(), Settings(10.0, status_group=4))
+    assert len(place.told) == 1
+    assert "may not give" in place.told[0]
+    assert "status-group" in place.told[0]
+    assert decoded(place.file.read())["pid"] == 77

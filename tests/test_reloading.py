@@ -7,6 +7,7 @@ import pytest
 
 from fallfromgrace.errors import ConfigError, Problem
 from fallfromgrace.exits import Failure
+from fallfromgrace.logs import ERROR
 from fallfromgrace.reloading import Reloading
 from fallfromgrace.report import Reporter
 from tests.builders import Lines, config
@@ -19,8 +20,10 @@ class Desk:
         self.log, self.told, self.taken, self.ended, self.begun = Lines(), [], [], 0, []
         self._reader = SimpleNamespace(over=over, result=result, end=self._end, deadline=30.0)
         self._begin = begin
+        reporter = Reporter(self.log)
+        self._refuse = lambda error: self.log.write(ERROR, str(error))
         self.reloading = Reloading(
-            self._read, Reporter(self.log), lambda state: self.told.append(state.partition("=")[0])
+            self._read, self._refuse, reporter.fault, lambda state: self.told.append(state.partition("=")[0])
         )
 
     def _read(self, now):

@@ -111,6 +111,16 @@ def test_what_one_of_us_left_that_was_killed_is_in_nobodys_way(file, place):
     assert (file.read(), os.listdir(place)) == (b"x", ["status.json"])
 
 
+def test_a_group_that_it_is_given_to_may_read_it_whatever_our_umask(file, place):
+    gid, before = (os.getgroups()[-1] if os.geteuid() else 4), os.umask(0o077)
+    try:
+        file.replace(b"x", gid)
+    finally:
+        os.umask(before)
+    status = os.stat(file.path)
+    assert (status.st_gid, status.st_mode & 0o777, os.listdir(place)) == (gid, 0o640, ["status.json"])
+
+
 # --- who may be trusted ---
 
 

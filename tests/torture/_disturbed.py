@@ -229,7 +229,12 @@ def live(ports: Ports, lines: Lines | None = None) -> World:
     ports.over = lambda: world.since >= LENGTH
     source = SimpleNamespace(**{name: getattr(world, name) for name in _SOURCE}, wakes=world.wakes)
     performer = SimpleNamespace(
-        prepare=world.prepare_verdict, carry_out=world.carry_out, spawner=world.spawner, dry_run=False
+        prepare=world.prepare_verdict,
+        carry_out=world.carry_out,
+        spawner=world.spawner,
+        groups=(),
+        kin=(),
+        dry_run=False,
     )
     reader = SimpleNamespace(over=world.over, result=world.result, end=world.end, deadline=inf)
     log = SimpleNamespace(write=world.write, catch_up=world.catch_up)

@@ -280,6 +280,8 @@ class _Crowd:
             prepare=lambda verdict, held: verdict,
             carry_out=lambda verdict, now: Outcome(verdict, Result.SENT),
             spawner=self.spawner,
+            groups=(),
+            kin=(),
             dry_run=False,
         )
         running = Loop(
