@@ -22,6 +22,8 @@ from fallfromgrace.verdict import Cause, Kind, Outcome, Result, Verdict
 
 MIB = 1 << 20
 OUR_PID = 99_999
+# What no terminal should see.
+HOSTILE = "\x1b[2J\x1b]0;x\a\r\n\u202e" + "漢字" * 20 + "e\u0301" * 30 + "\U0001f600" * 20 + "\udcff" + "x" * 300
 
 
 class Lines(list[tuple[int, str]]):

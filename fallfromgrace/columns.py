@@ -1,0 +1,100 @@
+"""Tables for people: in columns that fit what they are written on, with nothing in them but what can be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
+from typing import NamedTuple
+
+from fallfromgrace import terminal
+from fallfromgrace.logs import one_line
+from fallfromgrace.terminal import columns as _columns
+
+_STYLES = {"firing": ("red",), "pending": ("yellow",), "failed": ("red",), "denied": ("red",)}
+# Of each table on a terminal.
+MOST_ROWS = 20
+INDENT = "    "
+# A column is made no smaller, where another can be.
+_LEAST = 6
+
+
+class Section(NamedTuple):
+    """A table: heads of columns, with `>` of those that are put to the right, and rows, of which a terminal shows so
+    many. `hidden` ones more are not known; a row has the colour of what is in its column `marked`."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    most: int = MOST_ROWS
+    hidden: int = 0
+    marked: int = 0
+
+
+class Paper(NamedTuple):
+    """What lines are written on: so many columns, None for a pipe, in colours or not, in an encoding."""
+
+    width: int | None = None
+    colours: bool = False
+    encoding: str = "utf-8"
+
+    def paint(self, text: str, *styles: str) -> str:
+        return terminal.paint(text, *styles, on=self.colours)
+
+    def plain(self, text: str) -> str:
+        """A text of which nothing but letters and the like is left."""
+        return one_line(text).encode(self.encoding, "backslashreplace").decode(self.encoding)
+
+    def cut(self, text: str) -> str:
+        """A text in one line."""
+        plain = self.plain(text)
+        return plain if self.width is None or _columns(plain) <= self.width else _beginning(plain, self.width)
+
+    def wrapped(self, text: str) -> list[str]:
+        """A text that is no table: on a terminal in lines that end between words."""
+        plain = self.plain(text)
+        return [plain] if self.width is None else wrap(plain, self.width, subsequent_indent=INDENT)
+
+
+def table(section: Section, paper: Paper) -> Iterator[str]:
+    """The lines of a table; on a terminal no more than it has room for, nor wider."""
+    kept = section.rows if paper.width is None else section.rows[: section.most]
+    rows = [[paper.plain(cell) for cell in row] for row in kept]
+    head = [name.lstrip(">") for name in section.head]
+    natural = [max(map(_columns, column)) for column in zip(head, *rows, strict=True)]
+    widths = natural if paper.width is None else _fitted(natural, paper.width)
+    right = [name.startswith(">") for name in section.head]
+    yield paper.paint(_line(head, widths, right), "bold")
+    for row in rows:
+        yield paper.paint(_line(row, widths, right), *_STYLES.get(row[section.marked], ()))
+    if left := len(section.rows) - len(kept):
+        yield f"  ... and {left} more; --json shows them"
+    if section.hidden:
+        yield f"  ... and {section.hidden} more that the daemon does not list"
+
+
+def _fitted(widths: Sequence[int], most: int) -> list[int]:
+    """Columns that fit in so many: the last one is cut first, then whichever is the widest."""
+    found = list(widths)
+    room = most - 2 * len(found)
+    found[-1] = max(min(found[-1], _LEAST), min(found[-1], room - sum(found[:-1])))
+    while sum(found) > room and max(found) > 1:
+        found[found.index(max(found))] -= 1
+    return found
+
+
+def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    return "".join(f"  {_put(*each)}" for each in zip(row, widths, right, strict=True)).rstrip()
+
+
+def _put(text: str, width: int, right: bool) -> str:
+    """The text in so many columns, cut where it takes more."""
+    if _columns(text) > width:
+        text = _beginning(text, width)
+    blank = " " * (width - _columns(text))
+    return blank + text if right else text + blank
+
+
+def _beginning(text: str, width: int) -> str:
+    """As much of a text as there is room for, and dots for the rest."""
+    dots = "..."[: max(0, min(3, width - 1))]
+    return terminal.cut(text, width - len(dots)) + dots
