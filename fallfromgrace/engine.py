@@ -90,6 +90,11 @@ class Engine:
         """Take in these sizes: who has come to a limit is judged now. Who is not among them could not be read."""
         self._agenda.watch(sizes, now)
 
+    def stir(self, now: float) -> None:
+        """Have everybody judged now, as if each had come to a limit."""
+        for subject in self._docket.cases:
+            self._agenda.judge(subject, now)
+
     def due(self, now: float) -> list[Subject]:
         """Those who are to be judged now."""
         return self._agenda.due(now)

@@ -39,17 +39,23 @@ def simulate(
     *,
     told: Callable[[float, Verdict], None] = lambda at, verdict: None,
     until: float | None = None,
+    eager: bool = False,
 ) -> Iterator[Happening]:
     """All that would have been done from the first frame to the last, or `until` a time, one after the other.
 
-    `told` hears at each look what the rules say, also where nothing is done.
+    `told` hears at each look what the rules say, also where nothing is done. Each is looked at when the daemon would
+    look, or if `eager` at each frame besides.
     """
     world = World(frames)
     stage, engine = _Stage(world, told), Engine(config, myself)
     sweeper = Sweeper(world, Acting(stage, stage, stage.note, lambda: stage.now), stage)
     stage.now = world.began
     while stage.now < inf:
-        sweeper.sweep(engine, world.look(stage.now), stage.now)
+        fresh = world.next_look() <= stage.now
+        table = world.look(stage.now)
+        if fresh and eager:
+            engine.stir(stage.now)
+        sweeper.sweep(engine, table, stage.now)
         yield from stage.taken()
         stage.now = _next(engine, world, stage.now, until)
 

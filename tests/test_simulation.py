@@ -98,6 +98,13 @@ def test_it_goes_on_until_a_time_with_what_was_seen_last():
     assert [at for at, _, action, _ in found if "old" in action] == [29.25]
 
 
+@pytest.mark.parametrize(("eager", "when"), [(False, 20.0), (True, 14.0)])
+def test_what_the_daemon_looks_at_once_in_an_interval_is_looked_at_in_each_frame_if_asked_for(eager, when):
+    frames = [Frame(at, (HOG,), {HOG.id: {"threads": threads}}) for at, threads in [(0.0, 1), (14.0, 9), (30.0, 9)]]
+    found = simulate(config(monitor({"threads > 5": "term"})), frames, Self(0), eager=eager)
+    assert [at for at, _ in found] == [when]
+
+
 def test_without_frames_only_what_is_missing_is_told():
     assert happened([], monitor({"rmem > 1m": "term", "count < 1": "exec x"})) == [(0.0, None, "exec x", "started")]
 
