@@ -9,6 +9,8 @@ HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "fallfromgrace/__init__.py").read_text(), re.M)
 assert VERSION is not None
 
+TOP, METRICS, PLOT = ["rich>=11.2"], ["prometheus-client>=0.9"], ["matplotlib>=3.5"]
+
 setup(
     name="fall-from-grace",
     version=VERSION.group(1),
@@ -21,13 +23,21 @@ setup(
     packages=["fallfromgrace", "fallfromgrace.commands"],
     package_data={"fallfromgrace": ["py.typed"]},
     scripts=["bin/fall-from-grace"],
-    data_files=[("share/man/man5", ["man/fall-from-grace.conf.5"])],
+    data_files=[
+        ("share/man/man5", ["man/fall-from-grace.conf.5"]),
+        ("share/man/man8", ["man/fall-from-grace.8"]),
+        ("share/bash-completion/completions", ["completion/fall-from-grace"]),
+    ],
     python_requires=">=3.10",
     install_requires=["psutil>=5.9", "python-daemon>=2.2", "PyYAML>=5.4", "ply>=3.11"],
     extras_require={
-        "test": ["pytest", "mock", "hypothesis"],
-        "bench": ["matplotlib"],
-        "lint": ["ruff", "mypy", "types-psutil", "types-PyYAML", "types-mock"],
+        # What single commands need, and the daemon never loads.
+        "top": TOP,
+        "metrics": METRICS,
+        "plot": PLOT,
+        "test": ["pytest", "mock", "hypothesis", *TOP, *METRICS, *PLOT],
+        "bench": PLOT,
+        "lint": ["ruff", "mypy", "types-psutil", "types-PyYAML", "types-mock", *TOP, *METRICS, *PLOT],
     },
     classifiers=[
         "Environment :: No Input/Output (Daemon)",

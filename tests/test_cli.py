@@ -1,11 +1,13 @@
+import importlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from fallfromgrace import cli
+from fallfromgrace import cli, dispatch
 from fallfromgrace.commands import check, run
 from fallfromgrace.commands.run import Options
 from fallfromgrace.errors import ConfigError, Problem
@@ -23,6 +25,21 @@ def asked(monkeypatch):
     monkeypatch.setattr(run, "run", lambda options: asked.append(options) or 0)
     monkeypatch.setattr(check, "run", lambda paths, quiet, strict: asked.append((list(paths), quiet, strict)) or 0)
     return asked
+
+
+@pytest.fixture
+def wanted(monkeypatch):
+    """What another command was asked for, as a dictionary; it does nothing."""
+    wanted = []
+
+    def ask(line):
+        command = importlib.import_module(f"fallfromgrace.commands.{line.split()[0]}")
+        monkeypatch.setattr(command, "run", lambda options: wanted.append(options) or 0)
+        assert cli.main(line.split()) == 0
+        [options] = wanted
+        return options, command.Options
+
+    return ask
 
 
 @pytest.fixture
@@ -87,6 +104,74 @@ def test_warnings_count_when_strict(line, quiet, asked):
     assert asked == [([ETC], quiet, True)]
 
 
+SYSTEMS = {"state": STATE}
+
+
+@pytest.mark.parametrize(
+    ("line", "options"),
+    [
+        ("match", {"config": ETC}),
+        ("match -c x.conf conkeror", {"config": Path("x.conf"), "name": "conkeror"}),
+        ("match --json --cmdline x", {"config": ETC, "cmdline": "x", "as_json": True}),
+        ("explain 12", {"config": None, **SYSTEMS, "pid": 12, "as_json": False}),
+        ("explain -c x 12 --json --state y", {"config": Path("x"), "state": "y", "pid": 12, "as_json": True}),
+        ("status", {**SYSTEMS, "as_json": False}),
+        ("status --json --state y", {"state": "y", "as_json": True}),
+        ("test a", {"config": None, "files": (Path("a"),), "as_json": False}),
+        ("test a b --json -c x", {"config": Path("x"), "files": (Path("a"), Path("b")), "as_json": True}),
+        ("top", {"config": None, **SYSTEMS, "once": False, "every": 2.0}),
+        ("top -c x --once --every 0.5s", {"config": Path("x"), **SYSTEMS, "once": True, "every": 0.5}),
+        (
+            "record a",
+            {"config": ETC, "file": Path("a"), "everybody": False, "every": 1.0, "seconds": None, "size": 64 << 20},
+        ),
+        (
+            "record -c x --all --every 1m --for 1h30m --size 2g a",
+            {
+                "config": Path("x"),
+                "file": Path("a"),
+                "everybody": True,
+                "every": 60.0,
+                "seconds": 5400.0,
+                "size": 2 << 30,
+            },
+        ),
+        ("replay a", {"config": ETC, "file": Path("a"), "as_json": False, "plot": None}),
+        ("replay a --json --plot b -c x", {"config": Path("x"), "file": Path("a"), "as_json": True, "plot": Path("b")}),
+        ("metrics", {**SYSTEMS, "textfile": None}),
+        ("metrics --textfile a.prom --state y", {"state": "y", "textfile": Path("a.prom")}),
+    ],
+)
+@pytest.mark.usefixtures("as_root")
+def test_each_command_is_asked_for_what_is_written(line, options, wanted):
+    asked, kind = wanted(line)
+    assert asked == kind(**options)
+
+
+@pytest.mark.usefixtures("as_user")
+@pytest.mark.parametrize(
+    ("runtime", "systems", "own", "read"),
+    [
+        ("user", False, False, "user/fall-from-grace/status.json"),
+        ("user", False, True, "user/fall-from-grace/status.json"),
+        ("user", True, True, "user/fall-from-grace/status.json"),
+        ("user", True, False, "run/status.json"),
+        ("", True, False, "run/status.json"),
+        ("", False, False, ""),
+    ],
+)
+def test_a_user_asks_their_own_daemon_or_the_systems_where_they_have_none(
+    runtime, systems, own, read, wanted, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(dispatch, "DEFAULT_STATE", str(tmp_path / "run/status.json"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", runtime and str(tmp_path / runtime))
+    for there, name in ((systems, "run/status.json"), (own, "user/fall-from-grace/status.json")):
+        if there:
+            (tmp_path / name).parent.mkdir(parents=True)
+            (tmp_path / name).touch()
+    assert wanted("status")[0].state == (read and str(tmp_path / read))
+
+
 def test_relative_paths_are_those_of_where_we_were_started(asked, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cli.main(["-c", "x.conf", "-p", "sub/x.pid", "--state", "./none"])
@@ -141,7 +226,7 @@ def test_a_user_without_a_runtime_directory_is_asked_for_a_pid_file(asked, monke
         ("--nope", "unrecognized arguments: --nope"),
         ("--dry", "unrecognized arguments: --dry"),
         ("-c", "argument -c/--config: expected one argument"),
-        ("chekc", "'chekc' is no command; write one of run, check, match; did you mean 'check'?"),
+        ("chekc", f"'chekc' is no command; write one of {', '.join(cli.COMMANDS)}; did you mean 'check'?"),
         ("reload", "'reload' is no command; write one of run, check"),
         ("/", "'/' is no command; write '-c /' to use that file, or 'check /' to check it"),
         ("run x.conf", "'run' does not go with 'x.conf'; write -c FILE for a configuration"),
@@ -154,6 +239,35 @@ def test_a_user_without_a_runtime_directory_is_asked_for_a_pid_file(asked, monke
         ("run -p= -d", "-p needs the name of a file"),
         ("-c= -t", "-c needs the name of a file"),
         ("--state=", "--state needs the name of a file"),
+        ("status --state=", "--state needs the name of a file"),
+        ("replay --plot= x", "--plot needs the name of a file"),
+        ("-t status", "-t is for 'check'; write it there, or leave it out"),
+        ("match -n", "-n is for 'run'; write it there, or leave it out"),
+        ("--once status", "--once is for 'top'; write it there, or leave it out"),
+        ("--every 5s", "--every is for 'top' and 'record'; write it there, or leave it out"),
+        ("check --json", "--json is for 'match', 'explain', 'status', 'test' and 'replay'; write it there"),
+        ("status -c x.conf", "-c is for 'run', 'check', 'match', 'explain', 'top', 'test', 'record' and 'replay'"),
+        ("top -d", "'top' starts nothing; write it without -d"),
+        ("match a b", "'match' does not go with 'b'; write 'fall-from-grace match [-c FILE]"),
+        ("match --cmdline x name", "'match' takes one monitor's name, or --cmdline REGEX"),
+        ("status x", "'status' does not go with 'x'; write 'fall-from-grace status [--state FILE] [--json]'"),
+        ("explain", "'explain' needs a PID; write 'fall-from-grace explain [-c FILE] [--state FILE] [--json] PID'"),
+        ("explain 1 2", "'explain' does not go with '2'; write"),
+        ("explain firefox", "'firefox' is no process id; write a number above 0"),
+        ("explain 0", "'0' is no process id"),
+        ("explain -5", "'-5' is no process id"),
+        ("explain \u0663", "'\u0663' is no process id"),
+        ("explain 99999999999", "'99999999999' is no process id"),
+        ("test", "'test' needs a FILE; write 'fall-from-grace test [-c FILE] [--json] FILE...'"),
+        ("record", "'record' needs a FILE; write"),
+        ("record a b", "'record' does not go with 'b'; write"),
+        ("top --every 5", "--every: '5' is not a time; write a number with s, m, h or d, such as 10m"),
+        ("top --every 0.4s", "--every: '0.4s' is too short; write 0.5s or more"),
+        ("record --every 0.05s x", "--every: '0.05s' is too short; write 0.1s or more"),
+        ("record --every 5s --for 1s x", "--for: '1s' is too short; write 5s or more"),
+        ("record --size 5 x", "--size: '5' is too small; write 64k or more"),
+        ("record --size 5s x", "--size: '5s' is not a size; write a number with k, m, g or t, such as 500m"),
+        ("status --state none", "a daemon with '--state none' tells nothing; write the file of another one"),
     ],
 )
 def test_a_wrong_command_line_exits_64_and_says_what_to_write(line, message, asked, capsys):
@@ -162,6 +276,12 @@ def test_a_wrong_command_line_exits_64_and_says_what_to_write(line, message, ask
     assert told.err.startswith(f"fall-from-grace: {message}")
     assert told.err.count("\n") == 1
     assert (told.out, asked) == ("", [])
+
+
+@pytest.mark.parametrize("command", ["check", "test", "record", "replay"])
+def test_a_file_without_a_name_is_told(command, asked, capsys):
+    assert cli.main([command, ""]) == 64
+    assert capsys.readouterr().err.startswith(f"fall-from-grace: '{command}' needs the name of a file")
 
 
 def test_bytes_that_are_no_text_are_told_too(asked, capfd):
@@ -211,6 +331,31 @@ def test_help_names_every_command_option_and_status():
     options = ("-c", "-d", "-f", "-n", "-p", "-t", "-v", "--strict", "--version")
     for word in (*cli.COMMANDS, *options, " 1 ", "64", "69", "70", "77", "78"):
         assert word in done.stdout
+
+
+def test_the_help_fits_into_a_usual_terminal():
+    done = program("--help", environment={"COLUMNS": "80"})
+    assert [line for line in done.stdout.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_each_command_has_a_help_of_its_own_with_its_options_and_no_others(command, capsys):
+    assert cli.main([command, "--help"]) == 0
+    told, found = capsys.readouterr().out, cli.COMMANDS[command]
+    assert told.startswith(("usage: fall-from-grace [run] ", f"usage: fall-from-grace {command} "))
+    options = set(re.findall(r"^  (?:-\w[^\n]*?, )?--([\w-]+)", told, re.M))
+    assert options == {*found.options, "help", "version"}
+    assert all(f"[{dispatch.LANGUAGE.options[name].flags[0]}" in told for name in found.options)
+
+
+def test_help_is_given_whatever_else_is_missing_or_wrong(capsys):
+    for line in ("-h", "explain -h", "nonsense -h", "-h -t", "-d -f -h"):
+        assert cli.main(line.split()) == 0
+    assert capsys.readouterr().out.count("usage: ") == 5
+
+
+def test_every_option_is_some_commands_and_every_commands_options_exist():
+    assert {name for command in cli.COMMANDS.values() for name in command.options} == set(dispatch.LANGUAGE.options)
 
 
 def test_the_version_is_told():

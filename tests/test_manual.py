@@ -213,7 +213,7 @@ BESIDES = {
     *("[term, after 30s kill]", "user: alice", "user: [alice, 1001]"),
     *("^", "$", "(?i)", "...", "(a+)+$"),
     *("result=dry-run", "result=refuted", "result=protected", "via=desktop", "via=terminals", "via=log"),
-    *("-c", "-v", "check", "--strict", "fall-from-grace check", ".conf", ".d", "growth"),
+    *("-c", "-v", "check", "--strict", "fall-from-grace", "fall-from-grace check", ".conf", ".d", "growth"),
     *("/etc/fall-from-grace.conf", "/etc/fall-from-grace.d", "/etc/fall-from-grace.d/*.conf", "browser"),
     *("/run/fall-from-grace/status.json", "/tmp"),
     *("/usr/share/doc/fall-from-grace/", "/proc", "oom_score_adj", "/usr/bin/python3.11", "/bin/sh -c"),

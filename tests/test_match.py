@@ -136,10 +136,33 @@ def test_what_cannot_be_looked_for_is_a_wrong_command_line(matched, asked, told)
     assert told in str(caught.value)
 
 
-def test_on_a_terminal_no_line_is_wider_than_it(matched, monkeypatch):
-    monkeypatch.setattr(match.sys.stdout, "isatty", lambda: True)
-    monkeypatch.setattr(match.os, "get_terminal_size", lambda: os.terminal_size((40, 20)))
-    assert {len(line) for line in matched("servers")[1].splitlines()} == {40}
+@pytest.fixture
+def on_a_terminal(matched, monkeypatch):
+    monkeypatch.setattr(match.terminal, "width", lambda stream=None: 40)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return matched
+
+
+def test_on_a_terminal_no_line_is_wider_than_it(on_a_terminal, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert {len(line) for line in on_a_terminal("servers")[1].splitlines()} == {40}
+
+
+def test_on_a_terminal_whoever_is_left_alone_is_dim(on_a_terminal):
+    summary, head, top, kid, debug, first = on_a_terminal("servers")[1].splitlines()
+    assert summary.startswith("\x1b[1mservers: ")
+    assert [line.startswith("\x1b[2m") for line in (head, top, kid, debug, first)] == [True, False, False, True, True]
+    assert {len(re.sub("\x1b.*?m", "", line)) for line in (summary, head, top, kid, debug, first)} == {40}
+
+
+def test_while_many_are_read_a_terminal_is_told_how_far_it_is(on_a_terminal, monkeypatch):
+    steps = []
+    crowd = [process(1000 + i, "crowd", uid=0) for i in range(60)]
+    monkeypatch.setattr(Source, "look", lambda self, now: table(*crowd))
+    monkeypatch.setattr(match.Progress, "step", lambda self, done: steps.append((done, self._total)))
+    on_a_terminal(cmdline="crowd")
+    assert steps == [(25, 60), (50, 60), (60, 60)]
 
 
 def test_proportional_memory_is_read_of_those_asked_for_only(matched, monkeypatch):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fallfromgrace import config, entries, exits, privileges
+from fallfromgrace import config, entries, exits, privileges, terminal
 from fallfromgrace.coverage import Covered
 from fallfromgrace.engine import Engine
 from fallfromgrace.errors import RuleSyntaxError, did_you_mean
@@ -21,12 +20,13 @@ from fallfromgrace.linux import LinuxSource
 from fallfromgrace.logs import one_line
 from fallfromgrace.looks import Look
 from fallfromgrace.patience import Patience, Pattern, limited
+from fallfromgrace.progress import Progress
 from fallfromgrace.protection import Self
 from fallfromgrace.readings import Facet, Want
 from fallfromgrace.records import dataclass
 from fallfromgrace.rules import Config, Monitor, Selector, Settings
 from fallfromgrace.source import Unready
-from fallfromgrace.table import Descent, Process, ProcessTable
+from fallfromgrace.table import Descent, Process, ProcessId, ProcessTable
 from fallfromgrace.units import human_size
 from fallfromgrace.values import owner
 
@@ -65,6 +65,8 @@ class _Found(NamedTuple):
 
 # As often is asked again who cannot be read at once.
 _AGAIN_SECONDS = 0.05
+# So many processes are read between two words about how far it is; a single large one may take a second.
+_AT_A_TIME = 25
 
 
 def run(options: Options) -> int:
@@ -76,8 +78,7 @@ def run(options: Options) -> int:
         look = engine.look(_others(table), (), now)
         # All monitors are asked, for an earlier one may be final.
         asked = [covered for covered in look.covered if options.name in (None, covered.monitor.name)]
-        wants = list(_wants(asked, look))
-        look.readings.add(wants, source.measure(wants, now))
+        _measure(source, look, list(_concerned(asked, look)), now)
     found = [_Found(covered.monitor.name, _group(covered, look), list(_rows(covered, look))) for covered in asked]
     print(json.dumps([_as_json(each) for each in found], indent=2) if options.as_json else "\n\n".join(_shown(found)))
     return exits.OK if any(covered.descents for covered in asked) else exits.NO
@@ -140,10 +141,18 @@ def _left_alone(covered: Covered, process: Process) -> str:
     return next((f"not found: the search by {key} took too long" for key in stopped), "")
 
 
-def _wants(asked: Sequence[Covered], look: Look) -> Iterator[Want]:
+def _concerned(asked: Sequence[Covered], look: Look) -> set[ProcessId]:
     listed = (descent for covered in asked for descent, _ in _listed(covered, look))
-    for identity in {each.process.id for descent in listed for each in look.tree(descent)}:
-        yield from (Want(identity, Facet.MEMORY), Want(identity, Facet.ROLLUP))
+    return {each.process.id for descent in listed for each in look.tree(descent)}
+
+
+def _measure(source: LinuxSource, look: Look, concerned: Sequence[ProcessId], now: float) -> None:
+    with Progress("reading what processes hold", len(concerned)) as progress:
+        for first in range(0, len(concerned), _AT_A_TIME):
+            some = concerned[first : first + _AT_A_TIME]
+            wants = [Want(identity, facet) for identity in some for facet in (Facet.MEMORY, Facet.ROLLUP)]
+            look.readings.add(wants, source.measure(wants, now))
+            progress.step(first + len(some))
 
 
 def _rows(covered: Covered, look: Look) -> Iterator[Row]:
@@ -192,10 +201,12 @@ _HEAD = ("PID", "OWNER", "RMEM", "PMEM", "TREE RMEM", "TREE PMEM", "COMMAND")
 
 def _shown(found: Sequence[_Found]) -> Iterator[str]:
     """A block of lines for each monitor, in columns; on a terminal no wider than that."""
-    width = os.get_terminal_size().columns if sys.stdout.isatty() else None
+    width, colours = terminal.width(), terminal.colourful()
     for each in found:
         columns = _columns([_HEAD, *map(_cells, each.rows)]) if each.rows else ()
-        yield "\n".join(line[:width] for line in (_summary(each), *columns))
+        styles = [("bold",), ("dim",), *(("dim",) if row.note else () for row in each.rows)]
+        lines = zip((_summary(each), *columns), styles, strict=False)
+        yield "\n".join(terminal.paint(terminal.cut(line, width), *style, on=colours) for line, style in lines)
 
 
 def _summary(found: _Found) -> str:
