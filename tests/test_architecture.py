@@ -22,21 +22,27 @@ LAYERS = [
     {"lexer", "grammar", "lifecycle", "coverage", "protection", "readings", "verdict", "frames"},
     {"docket", "agenda", "headroom"},
     {"looks", "targets", "memory"},
-    {"adoption", "arbitration", "arming", "state", "engine", "ledger"},
+    {"adoption", "arbitration", "arming", "state", "engine", "ledger", "timers"},
     {"trust", "files", "textfile", "yamlfaults", "fragments", "entries", "monitors", "config"}
+    | {"series", "expectation", "casting", "scenario", "staging", "comparison", "excuses"}
     | {"procfs", "connector", "events", "roster", "kept", "rollups", "measures", "meters", "turns", "shortage", "usage"}
     | {"privileges", "pressure", "patience"}
     | {"source", "linux", "reference", "world", "signalling", "adjusting", "kinship", "dispositions"}
     | {"errand", "errands", "cmdlines", "glimpses", "deferral"}
-    | {"logs", "values", "spawn", "notify", "actions", "report", "children"},
-    {"loop", "orders", "readiness", "reading", "provisions", "daemonize", "pidfile", "systemd"}
+    | {"logs", "values", "spawn", "notify", "actions", "report", "children"}
+    | {"terminal", "progress", "columns"},
+    {"loop", "orders", "arguments", "readiness", "reading", "provisions", "daemonize", "pidfile", "systemd"}
     | {"statefile", "keeper", "acting", "sweeping", "simulation", "reloading"}
+    | {"published", "exposition"}
     | {"lint", "lint_commands", "lint_never", "lint_patterns", "lint_samples"},
-    {"resident", "commands.check", "commands.match", "commands.run"},
+    {"resident", "commands.check", "commands.match", "commands.run"}
+    | {"commands.metrics", "commands.status", "commands.test"},
+    {"dispatch"},
     {"cli"},
 ]
 PURE = set().union(*LAYERS[:7]) - {"exits", "backtracking"} | {"roster", "turns", "world", "sweeping", "simulation"}
 PURE |= {"trust", "textfile", "yamlfaults", "entries", "lint_patterns", "lint_samples"}
+PURE |= {"series", "expectation", "casting", "scenario", "staging", "comparison", "excuses", "exposition"}
 IMPURE = {
     "os",
     "pathlib",
@@ -55,6 +61,7 @@ ONLY_IN = {
     "yaml": {"fragments"},
     "psutil": {"meters", "reference"},
     "daemon": {"daemonize"},
+    "prometheus_client": {"exposition"},
     "logging": set(),
     "syslog": set(),
 }
