@@ -22,7 +22,8 @@ LAYERS = [
     {"lexer", "grammar", "lifecycle", "coverage", "protection", "readings", "verdict", "frames"},
     {"docket", "agenda", "headroom"},
     {"looks", "targets", "memory"},
-    {"adoption", "arbitration", "arming", "state", "engine", "ledger", "timers"},
+    {"adoption", "arbitration", "arming", "state", "engine", "ledger", "timers"}
+    | {"outlook", "changes", "foresight", "insight"},
     {"trust", "files", "textfile", "yamlfaults", "fragments", "entries", "monitors", "config"}
     | {"series", "expectation", "casting", "scenario", "staging", "comparison", "excuses"}
     | {"procfs", "connector", "events", "roster", "kept", "rollups", "measures", "meters", "turns", "shortage", "usage"}
@@ -35,8 +36,9 @@ LAYERS = [
     | {"statefile", "keeper", "acting", "sweeping", "simulation", "reloading"}
     | {"published", "exposition"}
     | {"lint", "lint_commands", "lint_never", "lint_patterns", "lint_samples"},
+    {"observer", "explanation", "relations"},
     {"resident", "commands.check", "commands.match", "commands.run"}
-    | {"commands.metrics", "commands.status", "commands.test"},
+    | {"commands.explain", "commands.metrics", "commands.status", "commands.test"},
     {"dispatch"},
     {"cli"},
 ]
