@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from fallfromgrace.dispatch import LANGUAGE
 from fallfromgrace.exits import PROGRAM, UsageError
 
 COMMANDS = LANGUAGE.commands
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _PURPOSE = "Watch processes that you did not start, and act when they use too much."
 _STATUSES = """\
 exit status:
@@ -30,14 +32,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sys.stdout:  # None if it was closed when we started
             sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would complain at its end
+        _let_go_of_output()
         return exits.OK
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the one place where exceptions become exit statuses
-        status, text = exits.explain(error)
+        status, text = exits.explain(_named(error))
         exits.complain(text)
     return status
+
+
+def _let_go_of_output() -> None:
+    """What could not be written is not tried again: Python would complain of it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _named(error: Exception) -> Exception:
+    """An error, or if that is one of writing to a full disk or the like, of no file that we have opened, in words."""
+    if not isinstance(error, OSError) or error.filename is not None or error.errno not in _NO_ROOM:
+        return error
+    _let_go_of_output()
+    return exits.Failure(f"cannot write the output: {error.strerror}")
 
 
 def _obey(argv: Sequence[str]) -> int:

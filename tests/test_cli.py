@@ -395,6 +395,14 @@ def test_a_reader_who_has_seen_enough_is_no_error():
     assert done.stderr == "0\n"
 
 
+def test_output_that_cannot_be_written_is_told_and_not_taken_for_a_fault_of_ours():
+    command = [sys.executable, str(HERE / "bin/fall-from-grace"), "--help"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.stderr == "fall-from-grace: cannot write the output: No space left on device\n"
+    assert done.returncode == 69
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_are_no_error(closed):
     command = f'exec "$0" "$1" --version {closed}'
