@@ -19,7 +19,7 @@ LAYERS = [
     {"errors", "exits", "records", "units", "intervals", "history", "backtracking", "forms"},
     {"table", "expression"},
     {"rules", "dimensions"},
-    {"lexer", "grammar", "lifecycle", "coverage", "protection", "readings", "verdict", "frames"},
+    {"lexer", "grammar", "lifecycle", "coverage", "protection", "readings", "verdict", "frames", "recorded", "recorder"},
     {"docket", "agenda", "headroom"},
     {"looks", "targets", "memory"},
     {"adoption", "arbitration", "arming", "state", "engine", "ledger", "timers"}
@@ -27,7 +27,7 @@ LAYERS = [
     {"trust", "files", "textfile", "yamlfaults", "fragments", "entries", "monitors", "config"}
     | {"series", "expectation", "casting", "scenario", "staging", "comparison", "excuses"}
     | {"procfs", "connector", "events", "roster", "kept", "rollups", "measures", "meters", "turns", "shortage", "usage"}
-    | {"privileges", "pressure", "patience"}
+    | {"privileges", "pressure", "patience", "recording"}
     | {"source", "linux", "reference", "world", "signalling", "adjusting", "kinship", "dispositions"}
     | {"errand", "errands", "cmdlines", "glimpses", "deferral"}
     | {"logs", "values", "spawn", "notify", "actions", "report", "children"}
@@ -38,7 +38,7 @@ LAYERS = [
     | {"lint", "lint_commands", "lint_never", "lint_patterns", "lint_samples"},
     {"observer", "explanation", "relations"},
     {"resident", "commands.check", "commands.match", "commands.run"}
-    | {"commands.explain", "commands.metrics", "commands.status", "commands.test"},
+    | {"commands.explain", "commands.metrics", "commands.record", "commands.status", "commands.test"},
     {"dispatch"},
     {"cli"},
 ]
