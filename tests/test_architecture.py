@@ -19,7 +19,8 @@ LAYERS = [
     {"errors", "exits", "records", "units", "intervals", "history", "backtracking", "forms"},
     {"table", "expression"},
     {"rules", "dimensions"},
-    {"lexer", "grammar", "lifecycle", "coverage", "protection", "readings", "verdict", "frames", "recorded", "recorder"},
+    {"lexer", "grammar", "lifecycle", "coverage", "protection", "readings", "verdict", "frames"}
+    | {"recorded", "recorder"},
     {"docket", "agenda", "headroom"},
     {"looks", "targets", "memory"},
     {"adoption", "arbitration", "arming", "state", "engine", "ledger", "timers"}

@@ -46,7 +46,11 @@ def lines_below(heading):
     return [re.split(r" {3,}", line)[0] for line in block.splitlines()]
 
 
-@pytest.mark.parametrize("text", blocks("yaml"))
+SCENARIOS = [text for text in blocks("yaml") if "expect:" in text]
+CONFIGURATIONS = [text for text in blocks("yaml") if text not in SCENARIOS]
+
+
+@pytest.mark.parametrize("text", CONFIGURATIONS)
 def test_every_configuration_of_the_readme_is_one(text, tmp_path):
     path = tmp_path / "readme.conf"
     path.write_text(text)
@@ -56,7 +60,12 @@ def test_every_configuration_of_the_readme_is_one(text, tmp_path):
 
 
 def test_the_readme_has_examples_of_everything():
-    assert (len(blocks("yaml")), len(lines_below("Triggers")), len(lines_below("Actions"))) == (4, 19, 16)
+    assert (len(CONFIGURATIONS), len(lines_below("Triggers")), len(lines_below("Actions"))) == (4, 19, 16)
+
+
+@pytest.mark.parametrize("text", SCENARIOS)
+def test_every_test_of_the_readme_is_one_of_the_example(text):
+    assert text in (HERE / "examples" / "fall-from-grace.test.yaml").read_text()
 
 
 @pytest.mark.parametrize("text", lines_below("Triggers"))
@@ -226,11 +235,11 @@ def test_the_page_on_security_names_only_what_there_is():
 
 @pytest.mark.parametrize("text", [README, SECURITY], ids=["README", "SECURITY"])
 def test_every_link_leads_to_a_file_that_the_package_has_too_or_is_taken_out_there(text):
-    shipped = (HERE / "debian" / "docs").read_text().split()
+    shipped = (HERE / "debian" / "docs").read_text().split() + (HERE / "debian" / "examples").read_text().split()
     rules = (HERE / "debian" / "rules").read_text().replace("\\", "")
     for link in re.findall(r"\]\(([^):#]+)\)", text):
         assert (HERE / link).exists()
-        assert link in shipped or link in rules
+        assert link in shipped or str(Path(link).parent) in shipped or link in rules
 
 
 # --- the systemd unit ---
