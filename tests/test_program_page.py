@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fallfromgrace import arguments, cli, dispatch, exits
+from fallfromgrace import arguments, casting, cli, dispatch, exits, scenario
 from tests import test_manual
 from tests.test_manual import Block, Prose, plain, read, runs
 
@@ -40,7 +40,7 @@ def headings(section):
 
 def test_it_has_the_sections_of_a_program_in_their_usual_order():
     assert re.findall(r"^\.SH (.*)$", TEXT, re.M) == [
-        "NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "OPTIONS", "SIGNALS", "ENVIRONMENT", "FILES", "EXIT STATUS",
+        "NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "OPTIONS", "TESTS", "LOG", "SIGNALS", "ENVIRONMENT", "FILES", "EXIT STATUS",
         "EXAMPLES", "SEE ALSO", "BUGS",
     ]  # fmt: skip
 
@@ -89,6 +89,13 @@ def test_every_option_that_is_named_exists_and_every_command():
     bold = {word for part in PROSE for shown in part.bold for word in shown.split()}
     assert {word for word in bold if word.startswith("-")} <= flags
     assert set(re.findall(r"\\fB([a-z]+)\\fR: ", TEXT)) <= set(cli.COMMANDS)
+
+
+def test_every_key_of_a_test_is_explained():
+    body = TEXT.split("\n.SH TESTS\n")[1].split("\n.SH ")[0]
+    bold = {plain(shown) for shown in re.findall(r"\\fB(.*?)\\fR", body)}
+    assert {plain(tag.text) for tag in tags("TESTS")} == scenario.KEYS.keys()
+    assert {*scenario.KEYS, *casting.KEYS} <= bold
 
 
 @pytest.mark.parametrize("line", COMMANDS_SHOWN)
