@@ -184,12 +184,14 @@ def _changes(value: object) -> dict[str, float | None]:
         raise Malformed(f"{shown(value)} is no sample")
     for name in value.keys() - _NAMES:
         raise Malformed(f"{shown(name)} is nothing that is measured")
-    return {name: _value(one) for name, one in value.items()}
+    return {name: _value(name, one) for name, one in value.items()}
 
 
-def _value(value: object) -> float | None:
-    if value is None or value == UNLIMITED:
-        return inf if value else None
+def _value(name: str, value: object) -> float | None:
+    if value is None:
+        return None
+    if name == Whole.DESCRIPTORS.value and value == UNLIMITED:
+        return inf
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
         raise Malformed(f"{shown(value)} is no number")
     return value

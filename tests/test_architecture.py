@@ -37,15 +37,16 @@ LAYERS = [
     | {"statefile", "keeper", "acting", "sweeping", "simulation", "reloading"}
     | {"published", "exposition"}
     | {"lint", "lint_commands", "lint_never", "lint_patterns", "lint_samples"},
-    {"observer", "explanation", "relations"},
+    {"observer", "explanation", "relations"} | {"timeline", "curves", "plot"},
     {"resident", "commands.check", "commands.match", "commands.run"}
-    | {"commands.explain", "commands.metrics", "commands.record", "commands.status", "commands.test"},
+    | {"commands.explain", "commands.metrics", "commands.record", "commands.replay", "commands.status", "commands.test"},
     {"dispatch"},
     {"cli"},
 ]
 PURE = set().union(*LAYERS[:7]) - {"exits", "backtracking"} | {"roster", "turns", "world", "sweeping", "simulation"}
 PURE |= {"trust", "textfile", "yamlfaults", "entries", "lint_patterns", "lint_samples"}
 PURE |= {"series", "expectation", "casting", "scenario", "staging", "comparison", "excuses", "exposition"}
+PURE |= {"timeline", "curves"}
 IMPURE = {
     "os",
     "pathlib",
@@ -65,6 +66,8 @@ ONLY_IN = {
     "psutil": {"meters", "reference"},
     "daemon": {"daemonize"},
     "prometheus_client": {"exposition"},
+    "matplotlib": {"plot"},
+    "rich": {"canvas"},
     "logging": set(),
     "syslog": set(),
 }

@@ -334,6 +334,7 @@ ONE = (["process", 1, WHO], ["frame", 1])
         ([["sample", 1, {"age": 1}]], "'age' is nothing that is measured"),
         ([["sample", 1, {"rmem": "1"}]], "'1' is no number"),
         ([["sample", 1, {"rmem": True}]], "True is no number"),
+        ([["sample", 1, {"rmem": "unlimited"}]], "'unlimited' is no number"),
         ([["sample", 1, []]], "this is no sample"),
         ([["process", 2, WHO]], "process 10 is there already"),
         ([["process", 0, WHO]], "process 10 is there already"),

@@ -1,0 +1,262 @@
+"""What would have been done and when, as rows; what there was to see; and what could not be judged, in notes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
+
+from fallfromgrace.expression import Growth, Measured, Scope
+from fallfromgrace.frames import Frame
+from fallfromgrace.logs import one_line, shown_cmdline
+from fallfromgrace.readings import FACETS, Facet, needed
+from fallfromgrace.rules import Config, Exec, Rule, counted
+from fallfromgrace.simulation import Happening
+from fallfromgrace.table import Process, ProcessId
+from fallfromgrace.units import human_duration
+from fallfromgrace.verdict import Kind, Verdict
+
+# Columns are as wide as their names and rules need, up to this.
+_WIDEST = 32
+_SEPARATOR = "  "
+
+
+def since_text(seconds: float) -> str:
+    """How long after the beginning, to a tenth of a second: `+12.3s`, `+1h02m12.3s`."""
+    minutes, left = divmod(round(seconds * 10), 600)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"+{hours}h{minutes:02}m{left / 10:04.1f}s"
+    return f"+{minutes}m{left / 10:04.1f}s" if minutes else f"+{left / 10:.1f}s"
+
+
+# --- what was done ---
+
+
+class Row(NamedTuple):
+    """An action; `at` is a time for people, `since` seconds since the beginning, `when` is `recovered` or empty.
+
+    `whose` is the pid for which the rule fires, where that is another process. `text` is the command, or what is told.
+    """
+
+    at: float
+    since: float
+    monitor: str
+    pid: int | None
+    whose: int | None
+    rule: str
+    value: str
+    limit: str
+    action: str
+    when: str
+    result: str
+    text: str
+    cmdline: str
+
+    @property
+    def doing(self) -> str:
+        """The action with all that it takes to understand it."""
+        words = [self.when, self.action, self.text, f"for {self.whose}" if self.whose else ""]
+        return " ".join(filter(None, words))
+
+
+def row(happening: Happening, began: float, wall: float) -> Row:
+    """What happened as a row; `wall` is what people called the time when the frames `began`."""
+    outcome = happening.outcome
+    verdict, cause = outcome.verdict, outcome.verdict.cause
+    action = verdict.item.action if verdict.item else None
+    subject = cause.subject.process.id if cause.subject else None
+    target = verdict.process.id if verdict.process else None
+    return Row(
+        at=wall + happening.at - began,
+        since=happening.at - began,
+        monitor=cause.monitor.name,
+        pid=target.pid if target else None,
+        whose=subject.pid if subject and subject != target else None,
+        rule=cause.rule.text,
+        value=cause.value,
+        limit=cause.limit,
+        action=action.verb if action else "",
+        when="recovered" if cause.recovered else "",
+        result=outcome.result.value,
+        text=action.text if isinstance(action, Exec) else outcome.text,
+        cmdline=shown_cmdline(verdict.process.image.cmdline) if verdict.process else "",
+    )
+
+
+class Columns:
+    """Rows one below the other, before it is known which there will be: by what the configuration has."""
+
+    def __init__(self, config: Config, clock: int) -> None:
+        """`clock` is how many characters a time has."""
+        rules = [(monitor, rule) for monitor in config.monitors for rule in monitor.rules]
+        doings = [_written(rule) for _, rule in rules]
+        self._widths = (
+            max(clock, len("TIME")),
+            len("+1h02m12.3s"),
+            _width(["MONITOR", *(monitor.name for monitor, _ in rules)]),
+            len("4194304"),
+            _width(["RULE", *(rule.text for _, rule in rules)]),
+            len("1023.9m"),
+            _width(["ACTION", *(each for doing in doings for each in doing)]),
+            len("dry-run"),
+        )
+
+    @property
+    def head(self) -> str:
+        """What is above them."""
+        return self._line(("TIME", "SINCE", "MONITOR", "PID", "RULE", "VALUE", "ACTION", "RESULT", "COMMAND"))
+
+    def line(self, row: Row, clock: str) -> str:
+        """A row, its time as `clock` has it."""
+        pid, since = "" if row.pid is None else str(row.pid), since_text(row.since)
+        return self._line(
+            (clock, since, row.monitor, pid, row.rule, row.value, row.doing, row.result, one_line(row.cmdline))
+        )
+
+    def _line(self, cells: Sequence[str]) -> str:
+        *most, last = [one_line(cell) for cell in cells]
+        padded = [cell.ljust(width) for cell, width in zip(most, self._widths, strict=True)]
+        return _SEPARATOR.join([*padded, last]).rstrip()
+
+
+def _written(rule: Rule) -> Iterator[str]:
+    recovered = frozenset(rule.recovered)
+    yield from (f"recovered {item.action}" if item in recovered else str(item.action) for item in rule.items)
+
+
+def _width(texts: Sequence[str]) -> int:
+    return min(_WIDEST, max(map(len, texts)))
+
+
+class Tally:
+    """How many actions there were, by which rule."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._by: Counter[tuple[str, str, str]] = Counter()
+
+    def add(self, row: Row) -> None:
+        """One more."""
+        self.total += 1
+        self._by[row.monitor, row.rule, " ".join(filter(None, (row.when, row.action)))] += 1
+
+    def lines(self) -> Iterator[str]:
+        """A line for each action of each rule, the first that happened first."""
+        cells = [(str(count), *map(one_line, what)) for what, count in self._by.items()]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for count, monitor, rule, action in cells:
+            yield f"  {count.rjust(widths[0])}  {monitor.ljust(widths[1])}  {rule.ljust(widths[2])}  {action}"
+
+
+# --- what there was to see ---
+
+
+class Seen:
+    """Frames counted as they go by, and who was in them."""
+
+    def __init__(self, config: Config) -> None:
+        self.frames = 0
+        self.began = self.ended = 0.0
+        self._known: set[ProcessId] = set()
+        self._last: Collection[Process] = ()
+        self._nobody = {monitor.name: monitor for monitor in config.monitors}
+
+    def add(self, frame: Frame) -> None:
+        """One more."""
+        if not self.frames:
+            self.began = frame.at
+        self.frames += 1
+        self.ended = frame.at
+        if frame.processes is not self._last:
+            self._meet(set(frame.processes).difference(self._last))
+            self._last = frame.processes
+
+    def _meet(self, new: Collection[Process]) -> None:
+        self._known.update(process.id for process in new)
+        found = [name for name, monitor in self._nobody.items() if any(monitor.selects(each.image) for each in new)]
+        for name in found:
+            del self._nobody[name]
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.began
+
+    @property
+    def processes(self) -> int:
+        """How many different ones there were."""
+        return len(self._known)
+
+    @property
+    def without(self) -> Collection[str]:
+        """The monitors that would have found nobody."""
+        return self._nobody
+
+    @property
+    def summary(self) -> str:
+        """How much it was."""
+        samples, processes = counted(self.frames, "sample"), _processes(self.processes)
+        return f"{samples} of {processes} in {human_duration(self.seconds)}"
+
+
+def _processes(number: int) -> str:
+    return "1 process" if number == 1 else f"{number} processes"
+
+
+# --- what could not be judged ---
+
+
+class _Doubt:
+    """Of whom something is said, and from when to when."""
+
+    def __init__(self, at: float) -> None:
+        self.first = self.last = at
+        self.whom: set[ProcessId] = set()
+
+    def add(self, at: float, whom: ProcessId | None) -> None:
+        self.last = at
+        if whom:
+            self.whom.add(whom)
+
+
+_TELLING = frozenset({Kind.UNKNOWN, Kind.EARLY, Kind.PROTECTED, Kind.SPARED})
+
+
+class Doubts:
+    """Why rules may have said less than they would have: for each rule and reason once, with how often that was."""
+
+    def __init__(self, facets: Collection[Facet]) -> None:
+        """`facets` are those that were measured."""
+        self._facets = facets
+        self._doubts: dict[tuple[str, str, str], _Doubt] = {}
+
+    def hear(self, at: float, verdict: Verdict) -> None:
+        """What a rule says."""
+        if verdict.kind in _TELLING:
+            key = verdict.monitor.name, verdict.rule.text, self._reason(verdict)
+            self._doubts.setdefault(key, _Doubt(at)).add(at, verdict.process.id if verdict.process else None)
+
+    def _reason(self, verdict: Verdict) -> str:
+        if verdict.kind in (Kind.PROTECTED, Kind.SPARED):
+            return f"nothing would have been done: {verdict.reason}"
+        missing = next((each for each in verdict.rule.trigger.measured if verdict.reason.startswith(f"{each} ")), None)
+        if missing and not _facets(missing) <= set(self._facets):
+            return f"{missing} was not recorded; record with a configuration that has this rule"
+        return verdict.reason.replace(" cannot be read", " could not be read")
+
+    def notes(self, began: float) -> Iterator[str]:
+        """One line for each."""
+        for (monitor, rule, reason), doubt in self._doubts.items():
+            yield f"{monitor}: rule '{rule}': {reason} ({_extent(doubt, began)})"
+
+
+def _extent(doubt: _Doubt, began: float) -> str:
+    whom = f"process {min(doubt.whom).pid}, " if len(doubt.whom) == 1 else ""
+    whom = f"{_processes(len(doubt.whom))}, " if len(doubt.whom) > 1 else whom
+    first, last = since_text(doubt.first - began), since_text(doubt.last - began)
+    return f"{whom}at {first}" if first == last else f"{whom}{first} to {last}"
+
+
+def _facets(found: Measured) -> set[Facet]:
+    metric = found.metric if isinstance(found, Growth) else found
+    return {Facet.MACHINE} if metric.scope is Scope.SYSTEM else {FACETS[name] for name in needed(metric.name)}
