@@ -94,7 +94,7 @@ class Observer:
         look = engine.look(table, (), now, kin=_Below(self._myself.pid))
         before = dict(engine.memory.instances)
         while wants := engine.wants(look):
-            self._read(look, wants)
+            self.read(look, wants)
         verdicts = engine.sweep(look)
         if self._assumed:
             self._believe(look, before)
@@ -103,7 +103,7 @@ class Observer:
     def complete(self, scene: Scene, cases: Iterable[Case]) -> None:
         """Read all that these look at, also what decides nothing."""
         look = scene.look
-        self._read(look, {want for case in cases for want in _all_wants(case, look)})
+        self.read(look, {want for case in cases for want in _all_wants(case, look)})
 
     def process(self, pid: int) -> Process | None:
         """Who has a pid at this moment; None where nobody has, or a thread of the kernel, or who has ended."""
@@ -128,7 +128,7 @@ class Observer:
             self._seen, self._others = seen, ProcessTable(each for each in seen if each.id.pid != os.getpid())
         return self._others
 
-    def _read(self, look: Look, wants: Collection[Want]) -> None:
+    def read(self, look: Look, wants: Collection[Want]) -> None:
         ordered = list(wants)
         for start in range(0, len(ordered), _BATCH):
             batch = ordered[start : start + _BATCH]

@@ -24,7 +24,8 @@ LAYERS = [
     {"docket", "agenda", "headroom"},
     {"looks", "targets", "memory"},
     {"adoption", "arbitration", "arming", "state", "engine", "ledger", "timers"}
-    | {"outlook", "changes", "foresight", "insight"},
+    | {"outlook", "changes", "foresight", "insight"}
+    | {"picture", "pen", "fitting", "portrayal", "screen"},
     {"trust", "files", "textfile", "yamlfaults", "fragments", "entries", "monitors", "config"}
     | {"series", "expectation", "casting", "scenario", "staging", "comparison", "excuses"}
     | {"procfs", "connector", "events", "roster", "kept", "rollups", "measures", "meters", "turns", "shortage", "usage"}
@@ -32,21 +33,29 @@ LAYERS = [
     | {"source", "linux", "reference", "world", "signalling", "adjusting", "kinship", "dispositions"}
     | {"errand", "errands", "cmdlines", "glimpses", "deferral"}
     | {"logs", "values", "spawn", "notify", "actions", "report", "children"}
-    | {"terminal", "progress", "columns"},
+    | {"terminal", "progress", "columns", "canvas"},
     {"loop", "orders", "arguments", "readiness", "reading", "provisions", "daemonize", "pidfile", "systemd"}
     | {"statefile", "keeper", "acting", "sweeping", "simulation", "reloading"}
-    | {"published", "exposition"}
+    | {"published", "exposition", "tidings"}
     | {"lint", "lint_commands", "lint_never", "lint_patterns", "lint_samples"},
     {"observer", "explanation", "relations"} | {"timeline", "curves", "plot"},
     {"resident", "commands.check", "commands.match", "commands.run"}
-    | {"commands.explain", "commands.metrics", "commands.record", "commands.replay", "commands.status", "commands.test"},
+    | {
+        "commands.explain",
+        "commands.metrics",
+        "commands.record",
+        "commands.replay",
+        "commands.status",
+        "commands.test",
+        "commands.top",
+    },
     {"dispatch"},
     {"cli"},
 ]
 PURE = set().union(*LAYERS[:7]) - {"exits", "backtracking"} | {"roster", "turns", "world", "sweeping", "simulation"}
 PURE |= {"trust", "textfile", "yamlfaults", "entries", "lint_patterns", "lint_samples"}
 PURE |= {"series", "expectation", "casting", "scenario", "staging", "comparison", "excuses", "exposition"}
-PURE |= {"timeline", "curves"}
+PURE |= {"timeline", "curves", "tidings"}
 IMPURE = {
     "os",
     "pathlib",
@@ -134,6 +143,7 @@ def test_each_library_is_known_to_its_own_module_only(library):
 # pids are ours until we reap them, and kernels that have nothing better.
 SIGNALLED_IN = {("spawn", "killpg"), ("children", "kill"), ("errand", "kill"), ("signalling", "kill")}
 SIGNALLED_IN |= {("signalling", "pidfd_send_signal")}
+SIGNALLED_IN |= {("canvas", "raise_signal")}  # Ctrl-Z, to ourselves
 SIGNALLING = {"kill", "killpg", "tgkill", "tkill", "pthread_kill", "raise_signal", "pidfd_send_signal", "abort"}
 SIGNALLING |= {"sigqueue", "rt_sigqueueinfo", "send_signal", "terminate", "suspend", "system", "popen"}
 # Their functions are called by their full names, so that what they do is seen where they are used.

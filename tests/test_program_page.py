@@ -40,8 +40,8 @@ def headings(section):
 
 def test_it_has_the_sections_of_a_program_in_their_usual_order():
     assert re.findall(r"^\.SH (.*)$", TEXT, re.M) == [
-        "NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "OPTIONS", "TESTS", "LOG", "SIGNALS", "ENVIRONMENT", "FILES", "EXIT STATUS",
-        "EXAMPLES", "SEE ALSO", "BUGS",
+        "NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "OPTIONS", "TESTS", "LOG", "SIGNALS", "ENVIRONMENT", "FILES",
+        "EXIT STATUS", "EXAMPLES", "SEE ALSO", "BUGS",
     ]  # fmt: skip
 
 
