@@ -129,6 +129,7 @@ class Observer:
         return self._others
 
     def read(self, look: Look, wants: Collection[Want]) -> None:
+        """Make readings for a look, some at a time."""
         ordered = list(wants)
         for start in range(0, len(ordered), _BATCH):
             batch = ordered[start : start + _BATCH]
