@@ -279,13 +279,11 @@ def test_a_link_in_a_directory_for_all_leads_nowhere(conf, tmp_path):
     assert gathered(shared / "x.conf") == ([], [f"x.conf: {_LINKED}"])
 
 
-@cases("how", [["-t"], ["check"], ["match"], ["-f"], ["-n"]])
+@cases("how", [["-t"], ["check"], ["match"], ["--state", "none", "-f"], ["--state", "none", "-n"]])
 def test_whatever_reads_a_configuration_refuses_the_same(how, conf):
     path = conf()
     path.chmod(0o666)
-    ran = subprocess.run(
-        [sys.executable, PROGRAM, "--state", "none", *how, "-c", path], capture_output=True, text=True, timeout=60
-    )
+    ran = subprocess.run([sys.executable, PROGRAM, *how, "-c", path], capture_output=True, text=True, timeout=60)
     assert (ran.returncode, ran.stdout) == (78, "")
     assert ran.stderr.startswith(f"{path}: everybody may write to this file")
     assert ran.stderr.endswith(f"; run: chmod go-w {path}\n")
