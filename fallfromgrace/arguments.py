@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from fallfromgrace.exits import PROGRAM, UsageError
@@ -39,7 +40,10 @@ class Option(NamedTuple):
 
 
 class Command(NamedTuple):
-    """`words` is what follows it, as it stands in a usage line; `passed_over` are options that it bears and ignores."""
+    """`words` is what follows it, as it stands in a usage line; `passed_over` are options that it bears and ignores.
+
+    `meant` has the help of options that mean something else here than elsewhere.
+    """
 
     name: str
     words: str
@@ -47,6 +51,7 @@ class Command(NamedTuple):
     run: Callable[[Given, list[str]], int]
     options: tuple[str, ...]
     passed_over: tuple[str, ...] = ()
+    meant: Mapping[str, str] = MappingProxyType({})
 
     @property
     def fewest(self) -> int:
@@ -84,7 +89,7 @@ class Language:
         group = parser.add_argument_group("options" if command else "options, before or after the command")
         mine = [each for each in self.options.values() if command is None or each.name in command.options]
         for option in (*mine, *self.always.values()):
-            told = option.help if command else self._whose(option) + option.help
+            told = command.meant.get(option.name, option.help) if command else self._whose(option) + option.help
             kind: dict[str, Any] = {"metavar": option.value} if option.value else {"action": "store_true"}
             group.add_argument(*option.flags, dest=option.name, help=told, **kind)
         return parser

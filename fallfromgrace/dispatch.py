@@ -171,6 +171,8 @@ def _absolute(path: str) -> str:
 
 # --- all that can be written ---
 
+_READ = {"state": f"the file of the daemon ({DEFAULT_STATE})"}
+_DAEMON_FIRST = {"config": f"the configuration, instead of the daemon's ({DEFAULT_CONFIG} if there is none)"}
 _DAEMONS = ("foreground", "dry-run", "pidfile", "state", "verbose")
 
 _COMMANDS = (
@@ -182,16 +184,19 @@ _COMMANDS = (
     Command("match", "[NAME]", "show which processes monitors find, and what these hold", _match,
             ("config", "cmdline", "json")),
     Command("explain", "PID", "show what each rule makes of a process, and what comes next", _explain,
-            ("config", "state", "json")),
-    Command("status", "", "show what the daemon watches, what it did, and what is due", _status, ("state", "json")),
+            ("config", "state", "json"), meant=_READ | _DAEMON_FIRST),
+    Command("status", "", "show what the daemon watches, what it did, and what is due", _status, ("state", "json"),
+            meant=_READ),
     Command("top", "", "show what is watched, and how near to its limits, live", _top,
-            ("config", "state", "once", "every")),
+            ("config", "state", "once", "every"),
+            meant=_READ | _DAEMON_FIRST | {"every": "so often, such as 0.5s or 5s (2s)"}),
     Command("test", "FILE...", "compare what rules do with what tests of them expect", _test, ("config", "json")),
     Command("record", "FILE", "write down what processes use, for replay", _record,
-            ("config", "all", "every", "for", "size")),
+            ("config", "all", "every", "for", "size"), meant={"every": "so often, such as 0.5s or 5s (1s)"}),
     Command("replay", "FILE", "show what rules would have done at what was recorded", _replay,
             ("config", "json", "plot")),
-    Command("metrics", "", "print what the daemon counts, for Prometheus", _metrics, ("state", "textfile")),
+    Command("metrics", "", "print what the daemon counts, for Prometheus", _metrics, ("state", "textfile"),
+            meant=_READ),
 )  # fmt: skip
 
 _OPTIONS = (
@@ -216,7 +221,7 @@ _OPTIONS = (
 )
 
 _ALWAYS = (
-    Option("help", "show this, of a command its own, and exit", short="-h"),
+    Option("help", "show this, or the help of a command, and exit", short="-h"),
     Option("version", "show the version, and exit", short="-V"),
 )
 

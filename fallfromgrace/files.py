@@ -8,7 +8,7 @@ import os
 import pwd
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,6 +58,15 @@ def gather(path: Path, report: Report) -> tuple[Contents, ...]:
     with _held(path.parent, descriptor, Kind.AROUND, report) as around:
         around = around._replace(trusted=around.trusted and above)
         return (*_contents(path, around, report), *_drop_ins(path, around, report))
+
+
+def changed_at(paths: Iterable[Path]) -> float:
+    """When the last of these was changed, or put in its place, by the clock on the wall; 0 where that is not known."""
+    latest = 0.0
+    for path in paths:
+        with contextlib.suppress(OSError):
+            latest = max(latest, os.stat(path, follow_symlinks=False).st_ctime)
+    return latest
 
 
 def _trusted_above(path: Path, report: Report) -> bool:
@@ -167,7 +176,7 @@ def _problem(path: Path, text: str) -> Problem:
 
 def _unfound(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
-        return "there is no such file"
+        return "there is no such file; write one, or name another with -c FILE"
     return f"the file cannot be read: {error.strerror}"
 
 

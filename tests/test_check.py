@@ -44,7 +44,7 @@ def test_every_file_is_checked_and_one_that_is_wrong_decides(quiet, conf, tmp_pa
     out, err = capsys.readouterr()
     assert out == ("" if quiet else f"{conf}: 1 monitor, 1 rule, fine\n")
     assert err == (
-        f"{tmp_path}/none: there is no such file\n"
+        f"{tmp_path}/none: there is no such file; write one, or name another with -c FILE\n"
         f"{wrong}:1:1: there is no setting 'intervall'; did you mean 'interval'?\n"
         "    intervall: 10s\n    ^^^^^^^^^\n"
     )

@@ -418,3 +418,19 @@ def test_a_wrong_command_line_is_told_even_to_nobody():
     with open("/dev/full", "w") as full:
         command = [sys.executable, str(HERE / "bin/fall-from-grace"), "--nope"]
         assert subprocess.run(command, stderr=full, timeout=60, check=False).returncode != 1
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("run", "where the daemon tells what it does, or none"),
+        ("status", "the file of the daemon"),
+        ("explain", "the configuration, instead of the daemon's"),
+        ("match", "the configuration (/etc/fall-from-grace.conf)"),
+        ("top", "so often, such as 0.5s or 5s (2s)"),
+        ("record", "so often, such as 0.5s or 5s (1s)"),
+    ],
+)
+def test_the_help_of_a_command_says_what_an_option_means_there(command, told, capsys):
+    assert cli.main([command, "--help"]) == 0
+    assert told in " ".join(capsys.readouterr().out.split()).replace("fall- from", "fall-from")

@@ -113,7 +113,7 @@ def _large(path):
 
 _LINKED = "this is a symbolic link; name the file itself, or put it in the place of the link"
 UNUSABLE = [
-    (_missing, "there is no such file"),
+    (_missing, "there is no such file; write one, or name another with -c FILE"),
     (Path.mkdir, "this is a directory; a configuration is a text file"),
     (os.mkfifo, "this is not a regular file; a configuration is a text file"),
     (_socket, "this is not a regular file; a configuration is a text file"),
@@ -142,7 +142,7 @@ def test_a_drop_in_that_is_no_readable_file_is_told_and_not_passed_over(make, te
         ("/", "this is a directory; a configuration is a text file"),
         (".", "this is a directory; a configuration is a text file"),
         ("..", "this is a directory; a configuration is a text file"),
-        ("/nosuch/x.conf", "there is no such file"),
+        ("/nosuch/x.conf", "there is no such file; write one, or name another with -c FILE"),
         ("/etc/passwd/x.conf", "the file cannot be read: Not a directory"),
         ("/dev/null", "this is not a regular file; a configuration is a text file"),
         ("/etc/" + "x" * 300, "the file cannot be read: File name too long"),
