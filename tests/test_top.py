@@ -113,6 +113,13 @@ def test_who_reads_no_more_is_noticed_before_there_is_more_to_say(conf):
         running.stderr.close()
 
 
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_where_there_is_no_output_it_ends(closed, conf):
+    command = [sys.executable, PROGRAM, "top", "--state", "/nonexistent/x", "-c", conf]
+    done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *command], timeout=30, check=False)
+    assert done.returncode == exits.OK
+
+
 def test_hostile_names_stay_on_their_lines_in_any_encoding(tmp_path):
     path = tmp_path / "x.conf"
     path.write_text("\\e[31m漢字 [red]x:\n  cmdline: no such thing\n  actions: {rmem > 1g: term}\n")
@@ -136,7 +143,7 @@ def test_a_configuration_that_is_wrong_is_told_as_everywhere(tmp_path, text, sta
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_a_text_is_made_of_what_can_be_shown(monkeypatch, encoding):
-    monkeypatch.setattr(top, "encoding", lambda: encoding)
+    monkeypatch.setattr(top.terminal, "encoding", lambda: encoding)
     shown = legible("漢é\n\x1b\udcff")
     assert shown.encode(encoding)
     assert shown.endswith(r"\x0a\x1b\xff")
@@ -234,14 +241,14 @@ def test_without_a_name_there_is_no_file(file):
 def said(mark, conf, **other):
     """What a daemon says that goes by CONF, and remembers that the rule holds since a minute."""
     rules = {
-        "victims": ["rmem > 1g for 5m", "count > 5"],
-        "nobody": ["rmem > 1g"],
+        "victims": {"rmem > 1g for 5m": "log much", "count > 5": "log many"},
+        "nobody": {"rmem > 1g": "term"},
     }
     monitors = tuple(
-        Watching(name, False, tuple(RuleText(rule, rule, ("term",)) for rule in each), 0, ())
+        Watching(name, False, tuple(RuleText(rule, rule, (action,)) for rule, action in each.items()), 0, ())
         for name, each in rules.items()
     )
-    loaded, now = Loading(2, 3, Moment(1e9, 1.0), 0, 0, None), Moment(time.time(), time.monotonic())
+    loaded, now = Loading(2, 3, Moment(time.time() + 60, 1.0), 0, 0, None), Moment(time.time(), time.monotonic())
     return daemon(**{"monitors": monitors, "config": str(conf), "configuration": loaded, "written": now, **other})
 
 
@@ -300,6 +307,14 @@ def test_a_reload_makes_it_read_the_configuration_anew(watch, file, conf, mark):
     assert [section.name for section in watching.picture().sections] == ["victims", "somebody"]
 
 
+def test_the_same_time_by_a_clock_that_was_set_is_no_reload(watch, file, conf, mark):
+    """Nor is one that is a microsecond off, as it is each time that it is reckoned back."""
+    watching = watch()
+    conf.write_text(CONF.format(mark=mark).replace("nobody", "somebody"))
+    file.write(said(mark, conf, configuration=Loading(2, 3, Moment(time.time() + 99, 1.0), 0, 0, None)))
+    assert [section.name for section in watching.picture().sections] == ["victims", "nobody"]
+
+
 def test_another_daemon_brings_its_own(watch, file, conf, mark, tmp_path):
     watching = watch()
     other = tmp_path / "other.conf"
@@ -328,7 +343,23 @@ def test_one_that_was_asked_for_stays(watch, file, conf, mark, tmp_path):
     file.write(said(mark, conf, pid=5000))
     picture = watching.picture()
     assert [section.name for section in picture.sections] == ["victims", "own"]
-    assert "the daemon goes by other rules than these" in picture.warnings[0]
+    assert picture.warnings == (f"the daemon goes by {conf}, and not by what is shown here",)
+
+
+def test_a_configuration_that_was_changed_and_not_reloaded_is_told(watch, file, conf, mark):
+    """Also where no rule was: another regular expression finds others."""
+    watching = watch()
+    assert watching.picture().warnings == ()
+    conf.write_text(CONF.format(mark=mark).replace("no such", "another"))
+    file.write(said(mark, conf, configuration=Loading(2, 3, Moment(time.time() - 60, 1.0), 0, 0, None)))
+    [told] = watching.picture().warnings
+    assert told.startswith(f"{conf} was changed after the daemon had loaded it; ")
+
+
+def test_what_another_configuration_would_do_is_not_done(watch, conf, mark, tmp_path):
+    own = tmp_path / "own.conf"
+    own.write_text(CONF.format(mark=mark).replace("count > 5", "count < 5"))
+    assert victims(watch(own).picture()).gauges[0].state == "would fire"
 
 
 def test_a_dry_run_is_shown_as_that(watch, file, conf, mark):

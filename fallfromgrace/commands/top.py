@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from fallfromgrace import __version__, config, exits, procfs, published, terminal
+from fallfromgrace import __version__, config, exits, files, procfs, published, terminal
 from fallfromgrace.arguments import DEFAULT_CONFIG
-from fallfromgrace.canvas import Brush, Canvas, Ended, Event, encoding, glyphs
+from fallfromgrace.canvas import Brush, Canvas, Ended, Event, glyphs
 from fallfromgrace.errors import ConfigError
 from fallfromgrace.logs import one_line
 from fallfromgrace.memory import Memory
@@ -25,7 +26,7 @@ from fallfromgrace.readings import Facet
 from fallfromgrace.records import dataclass, replace
 from fallfromgrace.rules import Config
 from fallfromgrace.screen import lines, plain
-from fallfromgrace.tidings import coming, deeds, heading
+from fallfromgrace.tidings import Basis, coming, deeds, heading
 from fallfromgrace.values import owner
 
 
@@ -92,7 +93,9 @@ def _run_plain(options: Options) -> int:
 
 
 def _is_left_alone(until: float) -> bool:
-    """Whether whoever reads our output goes away before a time."""
+    """Whether whoever reads our output goes away before a time, or there never was anybody."""
+    if sys.stdout is None:  # whatever has its number by now is something else
+        return True
     poll = select.poll()
     poll.register(1, 0)
     return bool(poll.poll(max(0.0, until - time.monotonic()) * 1000))
@@ -104,7 +107,7 @@ def _complain(text: str) -> None:
 
 def legible(text: str) -> str:
     """A text on one line, of characters that stdout can take."""
-    return one_line(text).encode(encoding(), errors="backslashreplace").decode(encoding())
+    return terminal.showable(one_line(text))
 
 
 class Notes:
@@ -191,7 +194,7 @@ class Watch:
         self._texts = Texts(lambda uid: legible(owner(uid)), legible)
         self._daemon.look()
         self._loaded = self._whose()
-        self._path, self._config = self._load()
+        self._load()
         self._observer = self._begin()
 
     def close(self) -> None:
@@ -208,9 +211,10 @@ class Watch:
 
     def _picture(self, scene: Scene, most: int | None, warnings: tuple[str, ...]) -> Picture:
         found, now = self._daemon.found, time.monotonic()
-        portrait = Portrait(scene.engine, scene.look, scene.verdicts, self._texts, self._turns, acts=found is not None)
+        portrait = Portrait(scene.engine, scene.look, scene.verdicts, self._texts, self._turns, acts=self._acts)
         watched = len({identity for each in scene.look.covered for identity in each.identities})
-        head = heading(found, self._config, str(self._path), watched, now, __version__)
+        basis = Basis(self._config, os.path.abspath(self._path), files.changed_at(self._files))
+        head = heading(found, basis, watched, now, __version__)
         told = (*filter(None, (self._daemon.problem, self._problem)), *head.warnings, *warnings)
         return Picture(
             title=legible(head.title),
@@ -226,13 +230,20 @@ class Watch:
     def _whose(self) -> tuple[object, ...]:
         """Which configuration is in force: another daemon, or a reload, makes it another one."""
         found = self._daemon.found
-        return (found.pid, found.start, found.config, found.configuration.loaded) if found else ()
+        return (found.pid, found.start, found.config, found.configuration.loaded.monotonic) if found else ()
 
-    def _load(self) -> tuple[Path, Config]:
+    @property
+    def _acts(self) -> bool:
+        """Whether a daemon does what is shown."""
+        found = self._daemon.found
+        return found is not None and found.config == os.path.abspath(self._path)
+
+    def _load(self) -> None:
         self._problem = ""
         found = self._daemon.found
         path = self._asked or Path(found.config if found else DEFAULT_CONFIG)
-        return path, config.load(path)
+        written = config.read(path)
+        self._path, self._config, self._files = path, written.config, written.files
 
     def _begin(self) -> _Observer:
         found = self._daemon.found
@@ -252,7 +263,7 @@ class Watch:
 
     def _change(self) -> None:
         try:
-            self._path, self._config = self._load()
+            self._load()
         except ConfigError as error:
             told = error.problems[0].headline
             self._problem = f"the configuration cannot be read now, so this goes by the one before: {told}"
