@@ -170,8 +170,14 @@ def _status_group(entry: Entry, report: Report) -> int | None:
     return entries.value(entry, _gid, "status-group: adm", report)
 
 
+# What the kernel takes for a group; the one number above it says that there is none.
+_MOST_GID, _MOST_DIGITS = (1 << 32) - 2, 10
+
+
 def _gid(text: str) -> int:
     if text.isascii() and text.isdecimal():
+        if len(text) > _MOST_DIGITS or int(text) > _MOST_GID:
+            raise RuleSyntaxError(f"there is no group with a number above {_MOST_GID}; write a name", 0, len(text))
         return int(text)
     try:
         return grp.getgrnam(text).gr_gid

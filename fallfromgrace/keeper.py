@@ -19,7 +19,7 @@ from fallfromgrace.memory import Memory
 from fallfromgrace.pidfile import AlreadyRunning
 from fallfromgrace.rules import Settings
 from fallfromgrace.state import Author, Bygone, Moment, Past, document, recalled
-from fallfromgrace.statefile import Distrust, StateFile
+from fallfromgrace.statefile import LARGEST, Distrust, StateFile, Ungivable
 
 # Of an interval: so that what is written is not older than one, although waiting ends a little late.
 _SHARE = 0.9
@@ -72,6 +72,7 @@ class Keeper(Forgetful):
         self._now = now
         self._leaves_alone = False
         self._fails = False
+        self._leaves_out = False
         self._ungivable: int | None = None
         self._rests_until = -inf
         self.due = -inf
@@ -111,8 +112,7 @@ class Keeper(Forgetful):
         began = self._now()
         self.due = began.monotonic + _SHARE * settings.interval
         try:
-            data = encoded(document(self._author, memory, began, status(began)))
-            self._replace(data, settings.status_group)
+            self._replace(self._document(memory, began, status), settings.status_group)
         except (OSError, Distrust, MemoryError) as error:
             self._failed(_reason(error))
         else:
@@ -120,14 +120,27 @@ class Keeper(Forgetful):
         took = self._now().monotonic - began.monotonic
         self._rests_until = began.monotonic + _REST * took
 
+    def _document(self, memory: Memory, began: Moment, status: Status) -> bytes:
+        """What is to stand in the file. What is published is left out where it is too much, rather than all be lost."""
+        with contextlib.suppress(MemoryError):
+            data = encoded(document(self._author, memory, began, status(began)))
+            if len(data) <= LARGEST:  # else nobody would read it
+                self._leaves_out = False
+                return data
+        if not self._leaves_out:
+            self._tell(f"what is done is not published in {self._file.path} now: it is too much, or memory is short")
+        self._leaves_out = True
+        return encoded(document(self._author, memory, began))
+
     def _replace(self, data: bytes, group: int | None) -> None:
         if group is not None and group != self._ungivable:
             try:
                 return self._file.replace(data, group)
-            except PermissionError:
+            except Ungivable as error:
                 self._ungivable = group
                 cure = "run as root, or as a member of it, or give it to another with status-group"
-                self._tell(f"may not give {self._file.path} to the group {group}, which cannot read it now: {cure}")
+                told = f"may not give {self._file.path} to the group {group} ({error}), which cannot read it now"
+                self._tell(f"{told}: {cure}")
         return self._file.replace(data)
 
     def _failed(self, why: str) -> None:

@@ -47,10 +47,17 @@ class Spread:
         return {"count": sum(self.counts), "seconds": self.seconds, "bounds": BOUNDS, "counts": self.counts}
 
 
+class _Time(NamedTuple):
+    """When something was, and for how long the machine had slept until then, which that clock does not count."""
+
+    at: float
+    slept: float
+
+
 class _Act(NamedTuple):
     """What is said of an action; `at` is when it was done."""
 
-    at: float
+    at: _Time
     monitor: str
     rule: str
     action: str
@@ -70,21 +77,28 @@ class _Act(NamedTuple):
 
 
 class Ledger:
-    """Keeps account. `start` is that of our own process, `cpu` the seconds of it that we have used."""
+    """Keeps account. `start` is that of our own process, `cpu` the seconds of it that we have used, `slept` those that
+    the machine was suspended for."""
 
-    def __init__(self, start: int = 0, cpu: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(
+        self,
+        start: int = 0,
+        cpu: Callable[[], float] = lambda: 0.0,
+        slept: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._start = start
         self._cpu = cpu
+        self._slept = slept
         self._acts: deque[_Act] = deque(maxlen=MOST_ACTIONS)
         self._counts: Counter[tuple[str, str, str, str]] = Counter()
         self._looks = Spread()
         self._last: deque[float] = deque(maxlen=MOST_LOOKS)
         self._reactions = Spread()
-        self._loaded_at = 0.0
+        self._loaded_at = _Time(0.0, 0.0)
         self._reloads = Counter(taken=0, refused=0)
-        self._reload: tuple[float, bool, Sequence[str]] | None = None
+        self._reload: tuple[_Time, bool, Sequence[str]] | None = None
         self._covered: Sequence[Covered] = ()
-        self._shown: list[dict[str, object]] = []
+        self._shown: dict[str, object] = {}
 
     # --- what happened ---
 
@@ -96,22 +110,22 @@ class Ledger:
     def acted(self, outcome: Outcome, seen: float, done: float) -> None:
         """Something was tried that a look at a time, `seen`, found to be due."""
         with suppress(MemoryError):
-            act = _act(outcome, seen, done)
+            act = _act(outcome, seen, self._time(done))
             self._counts[act.monitor, act.rule, act.action, act.result] += 1
             if outcome.result.delivered:
                 self._reactions.add(act.seconds)
-            elif any(act.repeats == before.repeats for before in self._acts):
+            elif any(act.pid == before.pid and act.repeats == before.repeats for before in self._acts):
                 return  # what fails at each interval is listed once
             self._acts.append(act)
 
     def started(self, now: float) -> None:
         """The first configuration is in force."""
-        self._loaded_at = now
+        self._loaded_at = self._time(now)
 
     def reloaded(self, config: Config, now: float) -> None:
         """Another one is; what is no longer in it is no longer counted."""
         with suppress(MemoryError):
-            self._loaded_at = now
+            self._loaded_at = self._time(now)
             self._settle(now, True, ())
             kept = {(monitor.name, rule.text) for monitor in config.monitors for rule in monitor.rules}
             self._counts = Counter({key: count for key, count in self._counts.items() if key[:2] in kept})
@@ -122,22 +136,28 @@ class Ledger:
             self._settle(now, False, list(problems)[:MOST_PROBLEMS])
 
     def _settle(self, now: float, taken: bool, problems: Sequence[str]) -> None:
-        self._reload = now, taken, problems
+        self._reload = self._time(now), taken, problems
         self._reloads["taken" if taken else "refused"] += 1
+
+    def _time(self, at: float) -> _Time:
+        return _Time(at, self._slept())
 
     # --- as it is published ---
 
     def status(self, config: Config, covered: Sequence[Covered], written: Moment) -> dict[str, object]:
         """All of it, as plain values."""
+        if not covered:  # before the first look, or after one that failed
+            covered = [Covered(monitor, (), (), {}) for monitor in config.monitors]
         if covered is not self._covered:
-            self._covered, self._shown = covered, list(_monitors(covered))
+            watched = len({identity for each in covered for identity in each.identities})
+            self._shown = {"monitors": list(_monitors(covered)), "watched": watched}
+            self._covered = covered
         return {
             "start": self._start,
             "interval": config.settings.interval,
             "configuration": self._configuration(config, written),
-            "monitors": self._shown,
-            "watched": len({identity for each in covered for identity in each.identities}),
-            "actions": [{**act._asdict(), "at": _moment(act.at, written)} for act in self._acts],
+            **self._shown,
+            "actions": [{**act._asdict(), "at": self._moment(act.at, written)} for act in self._acts],
             "counters": [
                 dict(zip(("monitor", "rule", "action", "result", "count"), (*key, count), strict=True))
                 for key, count in self._counts.items()
@@ -151,13 +171,18 @@ class Ledger:
         last = None
         if self._reload:
             at, taken, problems = self._reload
-            last = {"at": _moment(at, written), "taken": taken, "problems": list(problems)}
+            last = {"at": self._moment(at, written), "taken": taken, "problems": list(problems)}
         rules = sum(len(monitor.rules) for monitor in config.monitors)
-        loaded = _moment(self._loaded_at, written)
+        loaded = self._moment(self._loaded_at, written)
         return {"monitors": len(config.monitors), "rules": rules, "loaded": loaded, **self._reloads, "last": last}
 
+    def _moment(self, then: _Time, written: Moment) -> dict[str, float]:
+        """A time by both clocks; that for people as if it had never been set since."""
+        passed = written.monotonic - then.at + self._slept() - then.slept
+        return {"wall": max(0.0, written.wall - passed), "monotonic": then.at}
 
-def _act(outcome: Outcome, seen: float, done: float) -> _Act:
+
+def _act(outcome: Outcome, seen: float, done: _Time) -> _Act:
     verdict, process = outcome.verdict, outcome.verdict.process
     assert verdict.item
     return _Act(
@@ -172,17 +197,12 @@ def _act(outcome: Outcome, seen: float, done: float) -> _Act:
         result=outcome.result.value,
         detail=outcome.detail,
         recovered=verdict.cause.recovered,
-        seconds=max(0.0, done - seen),
+        seconds=max(0.0, done.at - seen),
     )
 
 
 def _cmdline(process: Process) -> str:
     return process.image.shown[:MOST_CHARACTERS]
-
-
-def _moment(at: float, written: Moment) -> dict[str, float]:
-    """A time by both clocks, given that they went on alike since: what it was by the wall's may have been set since."""
-    return {"wall": max(0.0, written.wall - (written.monotonic - at)), "monotonic": at}
 
 
 def _monitors(covered: Sequence[Covered]) -> Iterator[dict[str, object]]:

@@ -173,13 +173,20 @@ class Loop:
             self._keeper.keep(self._engine.memory, self._engine.config.settings, self._status)
 
     def _status(self, written: Moment) -> dict[str, object]:
-        """What is published of us."""
-        return self._ledger.status(self._engine.config, self._engine.covered, written)
+        """What is published of us. To remember is worth more: what fails here must not cost that."""
+        with self._surviving("publishing"):
+            return self._ledger.status(self._engine.config, self._engine.covered, written)
+        return {}
 
     def _note(self, outcome: Outcome, seen: float) -> None:
-        """Something was done that a look found to be due."""
+        """Something was done that a look found to be due. Nothing here may keep the rest from being done and told."""
         self._keeper.note()
-        self._ledger.acted(outcome, seen, self._clock())
+        try:
+            self._ledger.acted(outcome, seen, self._clock())
+        except MemoryError:
+            pass
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            self._survive("publishing an action", error)
 
     def _heed(self, now: float) -> None:
         """Take note of signals."""
@@ -282,10 +289,10 @@ class Loop:
         # From here on it is in force: what fails is made up for.
         self._engine, self._cut_short, self._set_up = engine, True, False
         self._keeper.note()
-        self._ledger.reloaded(config, now)
         self._performer.spawner.keep({monitor.name for monitor in config.monitors})
         self._reporter.reloaded(config, adoption)
         self._reporter.left_stopped(self._still_stopped(adoption.left_behind), "by a rule that is gone")
+        self._ledger.reloaded(config, now)
 
     def _refused(self, error: ConfigError | str) -> None:
         """The configuration that is in force stays so: the new one is wrong, or could not be read."""

@@ -61,6 +61,16 @@ class Reloading:
 
     def go_on(self, now: float, take_up: Callable[[Config], None]) -> bool:
         """Do what can be done without waiting; whether one is over, a new configuration taken up or not."""
+        over = True  # also if to tell what came of it fails: systemd must not wait for ever
+        try:
+            over = self._step(now, take_up)
+        finally:
+            if over:
+                self.end()
+                self._notify("READY=1")
+        return over
+
+    def _step(self, now: float, take_up: Callable[[Config], None]) -> bool:
         try:
             if self._at is not None and not self._reader and now >= self._at:
                 self._begin(now)
@@ -74,8 +84,6 @@ class Reloading:
             self._refuse(exits.explain(error)[1])
         except Exception as error:  # noqa: BLE001 - it must not keep us from looking
             self._fault("the reload", error, now)
-        self.end()
-        self._notify("READY=1")
         return True
 
     def _begin(self, now: float) -> None:

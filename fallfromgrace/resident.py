@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 from fallfromgrace import children, exits, loop, orders, pressure, privileges, procfs, reading
@@ -154,7 +155,12 @@ def _keeping(given: Orders, log: Log) -> contextlib.AbstractContextManager[Forge
 def _ledger() -> Ledger:
     """What is published; by when we began, others know whether it is still ours."""
     myself = procfs.read_stat(os.getpid())
-    return Ledger(myself.start if myself else 0, lambda: sum(os.times()[:4]))
+    return Ledger(myself.start if myself else 0, lambda: sum(os.times()[:4]), _slept)
+
+
+def _slept() -> float:
+    """For how long the machine was suspended since it was started."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
 
 
 def _provide(provisions: Provisions, log: Log) -> None:

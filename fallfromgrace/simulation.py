@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from math import inf
+from math import inf, nextafter
 from typing import NamedTuple
 
 from fallfromgrace.acting import Acting
@@ -66,6 +66,7 @@ def _next(engine: Engine, world: World, now: float, until: float | None) -> floa
     at = min(engine.next_look, world.next_look(), now + engine.config.settings.interval)
     if world.altered:  # the kernel tells of it at once
         at = min(at, next_of(TICK_SECONDS, now))
+    at = max(at, nextafter(now, inf))  # times may be so large that a tick is nothing
     if until is None:
         return at if there_is_more else inf
     return at if at <= until else inf

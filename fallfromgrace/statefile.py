@@ -33,6 +33,10 @@ class Distrust(Exception):
     """What is there may be another's work."""
 
 
+class Ungivable(Exception):
+    """It cannot be given to a group, for this reason."""
+
+
 class StateFile:
     """The file at one path; nothing is done to it before it is asked for."""
 
@@ -77,7 +81,7 @@ class StateFile:
     def replace(self, data: bytes, group: int | None = None) -> None:
         """Have this in it, or still what was in it, whatever happens meanwhile.
 
-        Given to a group, that may read it; PermissionError if we may not give it.
+        Given to a group, that may read it; Ungivable if that cannot be.
         """
         with self._opened() as directory:
             descriptor = self._created(directory)
@@ -163,9 +167,16 @@ def _write(descriptor: int, data: bytes, group: int | None) -> None:
     left = memoryview(data)
     try:
         if group is not None:
-            os.fchown(descriptor, -1, group)
-            os.fchmod(descriptor, _MODE)  # whatever our umask
+            _give(descriptor, group)
         while left:
             left = left[os.write(descriptor, left) :]
     finally:
         os.close(descriptor)
+
+
+def _give(descriptor: int, group: int) -> None:
+    try:
+        os.fchown(descriptor, -1, group)
+    except OSError as error:  # we are not in it, or it is unknown in a container
+        raise Ungivable(error.strerror) from error
+    os.fchmod(descriptor, _MODE)  # whatever our umask

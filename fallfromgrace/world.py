@@ -83,12 +83,12 @@ class World:
         self._present = present
 
     def sizes(self, identities: Iterable[ProcessId]) -> dict[ProcessId, Size]:
-        """How large they are, as far as that was measured."""
+        """How large they are, as far as that was measured; what was not comes to no limit."""
         samples = ((identity, self._sample(identity)) for identity in identities)
         return {
-            identity: Size(int(sample["rmem"]), int(sample["vmem"]))
+            identity: Size(int(sample.get("rmem", 0)), int(sample.get("vmem", 0)))
             for identity, sample in samples
-            if sample and "rmem" in sample and "vmem" in sample
+            if sample and ("rmem" in sample or "vmem" in sample)
         }
 
     def measure(self, wants: Iterable[Want], now: float) -> dict[ProcessId | None, Sample]:

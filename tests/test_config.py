@@ -315,6 +315,8 @@ def test_the_group_that_may_read_the_state_is_a_name_or_a_number(text, gid, conf
     [
         ("status-group: nosuchgroup", "x.conf:1:15: there is no group 'nosuchgroup'; getent group lists them"),
         ("status-group:", "1: 'status-group' has nothing after its ':'; write status-group: adm"),
+        ("status-group: 4294967295", "there is no group with a number above 4294967294; write a name"),
+        (f"status-group: {'9' * 5000}", "there is no group with a number above 4294967294; write a name"),
         ("status-group: [adm]", "'status-group' takes one text, as in status-group: adm"),
         ("statusgroup: adm", "there is no setting 'statusgroup'; did you mean 'status-group'?"),
     ],

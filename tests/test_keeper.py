@@ -14,7 +14,7 @@ from fallfromgrace.keeper import Forgetful, Keeper, keeping
 from fallfromgrace.memory import Memory
 from fallfromgrace.rules import Settings
 from fallfromgrace.state import Author, Moment, document
-from fallfromgrace.statefile import Distrust, StateFile
+from fallfromgrace.statefile import LARGEST, Distrust, StateFile
 
 AUTHOR = Author("1.0", "boot", 77, "/etc/x.conf", Moment(5.0, 900.0))
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -275,9 +275,20 @@ def test_what_is_published_is_beside_what_is_remembered(place):
     assert (found["status"], found["memory"]["limits"][0]["action"]) == ({"written at": 1000.0}, "exec @ 1h x")
 
 
-def test_what_cannot_be_published_for_want_of_memory_is_told_like_all_that_is_not_written(place):
-    place.keeper.keep(memory(), Settings(10.0), mock.Mock(side_effect=MemoryError))
-    assert "memory is short" in place.told[0]
+@pytest.mark.parametrize(
+    "status",
+    [mock.Mock(side_effect=MemoryError), lambda written: {"much": "x" * LARGEST}],
+    ids=["memory is short", "too much for the next daemon to read"],
+)
+def test_what_cannot_be_published_is_told_once_and_what_is_remembered_is_kept_all_the_same(status, place):
+    for _ in range(2):
+        place.keeper.keep(memory(), Settings(10.0), status)
+    assert place.keeper.recall(1001.0).memory.limits == memory().limits
+    assert place.told == [f"what is done is not published in {place.path} now: it is too much, or memory is short"]
+    place.keeper.keep(memory(), Settings(10.0), lambda written: {"little": 1})
+    assert decoded(place.file.read())["status"] == {"little": 1}
+    place.keeper.keep(memory(), Settings(10.0), status)
+    assert len(place.told) == 2
 
 
 def test_the_group_that_the_configuration_names_may_read_it(place):
@@ -287,11 +298,23 @@ def test_the_group_that_the_configuration_names_may_read_it(place):
     assert (status.st_gid, status.st_mode & 0o777, place.told) == (gid, 0o640, [])
 
 
-def test_a_group_that_it_may_not_be_given_to_is_told_once_and_it_is_written_all_the_same(place, monkeypatch):
-    monkeypatch.setattr(os, "fchown", mock.Mock(side_effect=PermissionError(errno.EPERM, "Operation not permitted")))
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EINVAL])  # of others, and unknown in a container
+def test_a_group_that_it_may_not_be_given_to_is_told_once_and_it_is_written_all_the_same(number, place, monkeypatch):
+    monkeypatch.setattr(os, "fchown", mock.Mock(side_effect=OSError(number, os.strerror(number))))
     for _ in range(2):
         place.keeper.keep(memory(), Settings(10.0, status_group=4))
     assert len(place.told) == 1
     assert "may not give" in place.told[0]
+    assert os.strerror(number) in place.told[0]
     assert "status-group" in place.told[0]
     assert decoded(place.file.read())["pid"] == 77
+
+
+def test_a_directory_that_may_not_be_written_to_for_a_while_is_not_taken_for_a_wrong_group(place, monkeypatch):
+    gid = os.getgroups()[-1] if os.geteuid() else 4
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", mock.Mock(side_effect=PermissionError(errno.EPERM, "Operation not permitted")))
+        place.keeper.keep(memory(), Settings(10.0, status_group=gid))
+    place.keeper.keep(memory(), Settings(10.0, status_group=gid))
+    assert [line.partition(" ")[0] for line in place.told] == ["cannot", place.path]
+    assert os.stat(place.path).st_gid == gid

@@ -157,6 +157,26 @@ def test_for_want_of_memory_something_is_missing_and_nothing_else_comes_of_it():
     assert status(kept, M)["actions"] == []
 
 
+def test_times_for_people_are_right_also_of_what_was_before_the_machine_slept():
+    slept = [7.0]
+    kept = Ledger(slept=lambda: slept[0])
+    kept.started(10.0)
+    kept.acted(outcome(), 20.0, 20.0)
+    slept[0] += 3600.0
+    kept.refused(["x"], 90.0)
+    found = status(kept, M)
+    assert found["configuration"]["loaded"] == {"wall": 4910.0 - 3600.0, "monotonic": 10.0}
+    assert found["actions"][0]["at"] == {"wall": 4920.0 - 3600.0, "monotonic": 20.0}
+    assert found["configuration"]["last"]["at"] == {"wall": 4990.0, "monotonic": 90.0}
+
+
+def test_after_a_look_that_failed_the_monitors_are_there_and_nobody_is_watched():
+    kept = Ledger()
+    assert status(kept, M, processes=[process(10)])["watched"] == 1
+    found = json.loads(json.dumps(kept.status(config(M), (), WRITTEN)))
+    assert ([(each["name"], each["covered"]) for each in found["monitors"]], found["watched"]) == ([("m", 0)], 0)
+
+
 def test_a_clock_that_was_set_back_makes_no_time_before_the_epoch():
     kept = Ledger()
     kept.started(1.0)

@@ -13,12 +13,14 @@ from fallfromgrace import loop, reloading
 from fallfromgrace.actions import Performer, Ready
 from fallfromgrace.errors import ConfigError, Problem
 from fallfromgrace.exits import Failure
+from fallfromgrace.ledger import Ledger
 from fallfromgrace.logs import DEBUG, ERROR
 from fallfromgrace.loop import Loop
 from fallfromgrace.protection import Self
 from fallfromgrace.readings import Facet, Want
 from fallfromgrace.source import Unready
 from fallfromgrace.spawn import Command, Spawner
+from fallfromgrace.state import Moment
 from fallfromgrace.table import Image, Size
 from fallfromgrace.verdict import Outcome, Result
 from tests.builders import MIB, Lines, config, monitor, process, table
@@ -770,3 +772,35 @@ def test_the_log_may_catch_up_at_each_look():
     log.catch_up = tries.append
     made(Script(nothing, out_of_memory, nothing), log).run()
     assert len(tries) == 4
+
+
+# --- to publish is never worth more than to act ---
+
+
+class Unkept(Ledger):
+    """Cannot keep account, for any of these reasons."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.acted = self.status = mock.Mock(side_effect=error)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("a fault of ours")], ids=repr)
+def test_an_action_that_cannot_be_published_is_told_and_those_after_it_are_done_in_the_same_look(error):
+    log, source = Lines(), Crowd(process(100), process(200))
+    running = made(source, log, monitors=[monitor({"rmem > 500m": "log x"})])
+    running._ledger = Unkept(error)
+    done = []  # in which look
+    acting(running, lambda ready, now: (done.append(source.looks), Outcome(ready.verdict, Result.TOLD))[1])
+    running.run()
+    assert [line.split()[1] for line in events(log)] == ["pid=100", "pid=200"]
+    assert done == [1, 1]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("a fault of ours")], ids=repr)
+def test_a_status_that_cannot_be_made_up_does_not_keep_the_state_from_being_written(error):
+    running = made(Script(nothing), Lines())
+    running._ledger, running._keeper = Unkept(error), mock.Mock(due=0.0, recall=lambda now: None)
+    running.run()
+    _, _, status = running._keeper.keep.call_args.args
+    assert status(Moment(1.0, 1.0)) == {}

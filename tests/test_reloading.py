@@ -3,6 +3,7 @@
 from math import inf
 from types import SimpleNamespace
 
+import mock
 import pytest
 
 from fallfromgrace.errors import ConfigError, Problem
@@ -126,3 +127,13 @@ def test_at_the_end_nobody_waits_for_what_is_being_read():
     desk.reloading.end()
     desk.reloading.end()
     assert desk.ended == 1
+
+
+def test_systemd_knows_that_it_is_over_also_if_what_came_of_it_cannot_be_told():
+    desk = Desk(result=mock.Mock(side_effect=ConfigError((Problem("x.conf", 1, 1, "wrong"),))))
+    desk._refuse = mock.Mock(side_effect=MemoryError)
+    desk = desk.ask(5.0)
+    desk.reloading._refuse = desk._refuse
+    with pytest.raises(MemoryError):
+        desk.go_on(5.0)
+    assert (desk.told, desk.reloading.idle) == (["RELOADING", "READY"], True)

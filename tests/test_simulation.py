@@ -1,12 +1,24 @@
 """What would have been done about made-up frames; each time is what arithmetic says."""
 
-import pytest
+import random
+import signal
+from math import inf, nextafter
+from types import SimpleNamespace
 
+import mock
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fallfromgrace.agenda import next_of
 from fallfromgrace.frames import Frame
+from fallfromgrace.loop import Loop
 from fallfromgrace.protection import Self
-from fallfromgrace.simulation import simulate
+from fallfromgrace.simulation import _Stage, simulate
 from fallfromgrace.verdict import Kind
+from fallfromgrace.world import World
 from tests.builders import MIB, Life, config, monitor, process
+from tests.strategies import Rolled, Writer, patiently
 
 HOG, OTHER = process(100), process(200, "hog of another", uid=7)
 
@@ -39,6 +51,19 @@ def happened(frames, *monitors, myself=None, until=None, told=None):
 def test_a_leak_meets_its_limit_when_arithmetic_says(rule, when):
     expected = [(when, 100, "term", "sent")] if when else []
     assert happened(leak(10), monitor({rule: "term"})) == expected
+
+
+@pytest.mark.parametrize("name", ["rmem", "vmem"])
+def test_one_of_the_two_sizes_is_enough(name):
+    frames = [Frame(at, (HOG,), {HOG.id: {name: samples[HOG.id]["rmem"]}}) for at, _, samples in leak(10)]
+    assert [at for at, *_ in happened(frames, monitor({f"{name} > 505m": "term"}))] == [51.0]
+
+
+@pytest.mark.parametrize("began", [2.0**53, 1e17, 1e300])
+def test_times_beyond_all_ticks_come_to_an_end(began):
+    ended = nextafter(nextafter(began, inf), inf)
+    frames = [Frame(at, *each[1:]) for at, each in zip((began, ended), leak(600, 1), strict=True)]
+    assert [at for at, *_ in happened(frames, monitor({"rmem > 500m": "term"}))] == [ended]
 
 
 def test_steps_limits_and_recovery_go_by_the_frames_own_clock():
@@ -128,3 +153,102 @@ def test_it_comes_to_the_same_as_a_life_that_is_lived_by_hand():
     lived = Life(monitor(rules)).live(90, lambda now: [(HOG, sizes[float(int(now))] / MIB)])
     simulated = [(at, pid, action) for at, pid, action, _ in happened(leak(9, 90), monitor(rules))]
     assert simulated == lived
+
+
+# --- the loop itself, beside a simulation ---
+
+
+class Lived(World):
+    """Frames that the daemon's own loop lives through; its sleep is made up, and so is what comes of actions."""
+
+    def __init__(self, frames, until):
+        super().__init__(frames)
+        self.now, self.until, self.done = self.began, until, []
+        self.stage = _Stage(self, lambda at, verdict: None)
+
+    def next_look(self):
+        """The kernel tells at once of who was ended."""
+        return min(super().next_look(), next_of(0.05, self.now) if self.altered else inf)
+
+    def wait(self, awaited, seconds):
+        later = round(self.now + seconds, 6)
+        self.now = later if later > self.now or seconds <= 0 else self.now + 1e-6
+        return SimpleNamespace(si_signo=signal.SIGTERM) if self.now > self.until and signal.SIGTERM in awaited else None
+
+    def carry_out(self, ready, now):
+        outcome = self.stage.carry_out(ready, now)
+        self.done.append(brief(now, outcome))
+        return outcome
+
+    def live(self, rules):
+        quiet = dict.fromkeys(("keep", "tend", "abandon", "write", "catch_up"), lambda *_: None)
+        idle = SimpleNamespace(idle=True, busy=0, next_wake=inf, leftovers="", groups=(), **quiet)
+        performer = SimpleNamespace(
+            prepare=self.stage.prepare, carry_out=self.carry_out, spawner=idle, groups=(), kin=(), dry_run=False
+        )
+        with (
+            mock.patch.object(signal, "sigtimedwait", self.wait),
+            mock.patch.object(signal, "pthread_sigmask"),
+            mock.patch.object(signal, "signal"),
+        ):
+            ours = {"source": self, "performer": performer, "log": idle, "clock": lambda: self.now}
+            Loop(rules, read=None, myself=Self(1), **ours).run()
+        return [each for each in self.done if each[0] <= self.until]
+
+
+def brief(at, outcome):
+    verdict = outcome.verdict
+    pid = verdict.process.id.pid if verdict.process else None
+    return round(at, 6), pid, str(verdict.item.action), outcome.result.value, verdict.cause.value
+
+
+def chances(dice):
+    """Rules, frames that they may have something to say about, and how long to go on."""
+    triggers = ["rmem > 100m", "rmem > 90m for 3s", "vmem > 300m until vmem < 90m", "threads > 5", "age > 10s"]
+    triggers += ["cpu > 10%", "count < 2", "growth(rmem, 3s) > 10m", "tree.rmem > 500m for 2s until rmem < 100m"]
+    actions = ["term", "kill @ 5s", "kill tree", "kill largest", "log @ 3s x", "stop @ 4s", "after 3s kill"]
+    actions += ["recovered log fine", "after 2s term @ 3s"]
+    written = {
+        dice.choice([*triggers, Writer(Rolled(dice)).trigger()]): [
+            *dice.choices(actions, k=2),
+            Writer(Rolled(dice)).action(),
+        ]
+        for _ in range(3)
+    }
+    rules = config(monitor(written, children=dice.random() < 0.3), interval=dice.choice([1.0, 2.0, 10.0]))
+    frames = list(crowd(dice))
+    return rules, frames, frames[-1].at + dice.choice([0.0, 5.0])
+
+
+def crowd(dice):
+    """Some come and go, one with the pid of another; some of it is not known, and there are gaps."""
+    at, used = dice.choice([0.0, 1234.5]), 0.0
+    for _ in range(12):
+        who = [each for each in (HOG, process(101, ppid=100), OTHER) if dice.random() < 0.9]
+        who += [process(101, start=7)] if dice.random() < 0.1 and all(each.id.pid != 101 for each in who) else []
+        used += dice.random()
+        frame = Frame(at, tuple(who), {each.id: sampled(dice, at, used) for each in who})
+        yield frame
+        at = round(at + dice.choice([1.0, 1.0, 0.5, 0.05, 12.0, 1.03]), 3)
+
+
+def sampled(dice, at, used):
+    size = dice.choice([10, 99, 200, 600]) * MIB
+    whole = {
+        "rmem": size,
+        "vmem": 2 * size,
+        "pmem": size // 2,
+        "swap": 0,
+        "cputime": used,
+        "threads": dice.randrange(9),
+    }
+    whole |= {"age": at, "stopped": 0, "read_bytes": int(used * MIB), "fds": dice.randrange(99), "fdlimit": 1024}
+    return {name: value for name, value in whole.items() if dice.random() < 0.95}
+
+
+@settings(patiently, max_examples=25)
+@given(st.integers(0, 10**9))
+def test_the_daemons_own_loop_does_the_same_at_the_same_times(seed):
+    rules, frames, until = chances(random.Random(seed))
+    lived = Lived(frames, until).live(rules)
+    assert [brief(*each) for each in simulate(rules, frames, Self(1), until=until)] == lived

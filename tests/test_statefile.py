@@ -13,7 +13,7 @@ import pytest
 
 from fallfromgrace import statefile
 from fallfromgrace.pidfile import AlreadyRunning
-from fallfromgrace.statefile import Distrust, StateFile
+from fallfromgrace.statefile import Distrust, StateFile, Ungivable
 
 OTHER = 12345
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for files of others")
@@ -119,6 +119,17 @@ def test_a_group_that_it_is_given_to_may_read_it_whatever_our_umask(file, place)
         os.umask(before)
     status = os.stat(file.path)
     assert (status.st_gid, status.st_mode & 0o777, os.listdir(place)) == (gid, 0o640, ["status.json"])
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EINVAL])  # of others, and unknown in a container
+def test_a_group_that_it_cannot_be_given_to_is_named_as_the_reason_and_the_old_one_stays(
+    number, file, place, monkeypatch
+):
+    file.replace(b"old")
+    monkeypatch.setattr(statefile.os, "fchown", failing(os.fchown, OSError(number, os.strerror(number))))
+    with pytest.raises(Ungivable, match=os.strerror(number)):
+        file.replace(b"new", 4)
+    assert (file.read(), os.listdir(place)) == (b"old", ["status.json"])
 
 
 # --- who may be trusted ---

@@ -55,6 +55,11 @@ def test_who_is_not_there_is_not_measured_and_has_no_size():
     assert seen.measure([Want(HOG.id, Facet.MEMORY)], 12.0) == {}
 
 
+def test_what_was_not_measured_of_a_size_comes_to_no_limit():
+    seen = world((10.0, [HOG, KID], {HOG.id: {"rmem": 10}, KID.id: {"age": 1.0}}))
+    assert seen.sizes([HOG.id, KID.id]) == {HOG.id: Size(10, 0)}
+
+
 def test_the_table_is_the_same_object_as_long_as_nobody_came_went_or_runs_something_else():
     stopped = HOG._replace(state="T")
     other = HOG._replace(image=HOG.image._replace(cmdline="other"))
