@@ -50,7 +50,7 @@ class Part(NamedTuple):
 class Watch:
     """A subject whose rules come to nothing as long as it keeps within all parts."""
 
-    __slots__ = ("alone", "at", "parts", "period", "size", "subject")
+    __slots__ = ("alone", "at", "parts", "period", "seen", "size", "subject")
 
     def __init__(self, subject: Subject, parts: Sequence[Part]) -> None:
         self.subject = subject
@@ -60,6 +60,7 @@ class Watch:
         self.alone = members.pop() if len(members) == 1 else None
         self.size: Size | None = None  # of one that is alone, when it was last seen
         self.period: float | None = None  # what came of that
+        self.seen = -inf  # when it was watched last
 
     def covers(self, sizes: Mapping[ProcessId, Size]) -> bool:
         """Whether there is the size of everybody."""
@@ -97,6 +98,15 @@ class Calendar:
         due.discard(watch)
         if not due:
             self._at.pop(watch.at, None)
+
+    @property
+    def times(self) -> Collection[float]:
+        """All that something is down for."""
+        return tuple(self._at)
+
+    def at(self, time: float) -> Collection[Watch]:
+        """What is down for one of these."""
+        return tuple(self._at[time])
 
     @property
     def next(self) -> float:
@@ -138,6 +148,7 @@ class Agenda:
         """Put down who is within its limits for later, and who is not to be judged at once."""
         later: dict[float, list[Watch]] = {}
         for watch in self._watching.due(now):
+            watch.seen = now
             size = sizes.get(watch.alone) if watch.alone else None
             if size is None or size is not watch.size:  # most are as large as they were
                 watch.size, watch.period = size, self._period(watch.room(sizes), sure=watch.covers(sizes))
@@ -148,6 +159,18 @@ class Agenda:
         self._watching.done(now)
         for period, watches in later.items():
             self._watching.add(next_of(period, now), watches)
+
+    def rest(self, since: float, until: float) -> None:
+        """All sizes stay as they are from a time until another: who was watched in it already is so again at the first
+        of their times that is not before its end.
+
+        For those who know what is to come; nothing else is found than without it.
+        """
+        for at in [at for at in self._watching.times if at < until]:
+            for watch in self._watching.at(at):
+                if watch.period and watch.seen >= since:
+                    self._watching.remove(watch)
+                    self._watching.add(tick(until, watch.period), [watch])
 
     def _period(self, room: float, *, sure: bool = True) -> float | None:
         """After how long to look again at one with so much room; None for who has come to a limit.

@@ -95,6 +95,10 @@ class Engine:
         for subject in self._docket.cases:
             self._agenda.judge(subject, now)
 
+    def rest(self, since: float, until: float) -> None:
+        """No size is read twice between two times, for all are known to stay as they are."""
+        self._agenda.rest(since, until)
+
     def due(self, now: float) -> list[Subject]:
         """Those who are to be judged now."""
         return self._agenda.due(now)
