@@ -13,7 +13,7 @@ help: ## this list
 
 setup: $(VENV)/ready ## make the virtual environment
 
-$(VENV)/ready: setup.py pyproject.toml $(CONSTRAINTS)
+$(VENV)/ready: setup.py pyproject.toml bin/fall-from-grace $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "fall-from-grace needs Python 3.10 or later; name one: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
