@@ -14,7 +14,7 @@ from fallfromgrace.verdict import Kind, Verdict
 _STRENGTH = {word: rank for rank, word in enumerate(SIGNALS)}
 NOT_STOPPED = "it was told to end, and could not while stopped"
 _STRONGER_SENT = "a stronger signal is sent"
-_SAME_SENT = "another rule sends the same signal"
+SAME_SENT = "another rule sends the same signal"
 
 
 def arbitrate(verdicts: Iterable[Verdict], told_to_end: Callable[[bool], Collection[ProcessId]]) -> Iterator[Verdict]:
@@ -44,7 +44,7 @@ def _one_of(asked: Sequence[Verdict], told_to_end: bool) -> Iterator[Verdict]:
     useful = sorted((each for each in asked if not (told_to_end and _stops(each))), key=_strength)
     yield from useful[:1]
     for each in useful[1:]:
-        yield _shadowed(each, _SAME_SENT if _strength(each) == _strength(useful[0]) else _STRONGER_SENT)
+        yield _shadowed(each, SAME_SENT if _strength(each) == _strength(useful[0]) else _STRONGER_SENT)
     yield from (_shadowed(each, NOT_STOPPED) for each in useless)
 
 

@@ -11,7 +11,6 @@ import io
 import os
 import select
 import signal
-import sys
 import termios
 import time
 from collections.abc import Sequence
@@ -54,13 +53,8 @@ class Brush:
 
 def glyphs() -> Glyphs:
     """What bars are made of, for where stdout goes to."""
-    unicode = encoding().replace("-", "").lower() == "utf8" and os.environ.get("LC_ALL") not in ("C", "POSIX")
+    unicode = terminal.encoding().replace("-", "").lower() == "utf8" and os.environ.get("LC_ALL") not in ("C", "POSIX")
     return UNICODE if unicode else ASCII
-
-
-def encoding() -> str:
-    """That of stdout."""
-    return sys.stdout.encoding or "ascii"
 
 
 class Ended(BaseException):
@@ -116,6 +110,11 @@ class Canvas:
     # --- drawing ---
 
     @property
+    def hint(self) -> str:
+        """How to leave it."""
+        return "Ctrl-C quits" if self._keys is None else "q quits"
+
+    @property
     def paper(self) -> Paper:
         """How much room there is now."""
         try:
@@ -129,7 +128,7 @@ class Canvas:
         rows = [f"\x1b[{row};1H\x1b[2K{text}" for row, text in enumerate(self._brush.painted(lines), 1)]
         if paper.height is None or len(lines) < paper.height:
             rows.append(f"\x1b[{len(lines) + 1};1H\x1b[J")
-        self._write("".join(rows).encode(encoding(), errors="replace"))
+        self._write("".join(rows).encode(terminal.encoding(), errors="replace"))
 
     def wait(self, until: float) -> Event:
         """Until a key ends it all, the size is another one, or the time has come; keys are heard in any case."""

@@ -103,9 +103,12 @@ _AGE = Metric("age")
 
 
 def by_age(trigger: Trigger, sight: View, waits: Iterable[float], fires: bool) -> float | None:
-    """After how many of some seconds its age alone makes a rule fire, or makes one that fires recover."""
-    for seconds in sorted(waits):
-        if _would_fire(trigger, _Older(sight, seconds), not fires) is fires:
+    """After how many of some seconds its age alone makes a rule fire, or makes one that fires recover; and holds on for
+    as long as that takes."""
+    part = trigger.fires if fires else trigger.until or Lasting(trigger.condition)
+    changes = [(each, _would_fire(trigger, _Older(sight, each), not fires)) for each in sorted(waits)]
+    for place, (seconds, would) in enumerate(changes):
+        if would is fires and all(then is fires for at, then in changes[place:] if at < seconds + part.seconds):
             return seconds
     return None
 

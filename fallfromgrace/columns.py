@@ -61,29 +61,35 @@ def table(section: Section, paper: Paper) -> Iterator[str]:
     rows = [[paper.plain(cell) for cell in row] for row in kept]
     head = [name.lstrip(">") for name in section.head]
     natural = [max(map(_columns, column)) for column in zip(head, *rows, strict=True)]
-    widths = natural if paper.width is None else _fitted(natural, paper.width)
     right = [name.startswith(">") for name in section.head]
-    yield paper.paint(_line(head, widths, right), "bold")
+    widths = natural if paper.width is None else _fitted(natural, right, paper.width)
+    yield paper.paint(_line(head, widths, right, paper.width), "bold")
     for row in rows:
-        yield paper.paint(_line(row, widths, right), *_STYLES.get(row[section.marked], ()))
+        yield paper.paint(_line(row, widths, right, paper.width), *_STYLES.get(row[section.marked], ()))
     if left := len(section.rows) - len(kept):
         yield f"  ... and {left} more; --json shows them"
     if section.hidden:
         yield f"  ... and {section.hidden} more that the daemon does not list"
 
 
-def _fitted(widths: Sequence[int], most: int) -> list[int]:
-    """Columns that fit in so many: the last one is cut first, then whichever is the widest."""
+def _fitted(widths: Sequence[int], right: Sequence[bool], most: int) -> list[int]:
+    """Columns that fit in so many: the last one is cut first, then the widest text, and at last also what is put to the
+    right: half a number says something else."""
     found = list(widths)
     room = most - 2 * len(found)
     found[-1] = max(min(found[-1], _LEAST), min(found[-1], room - sum(found[:-1])))
-    while sum(found) > room and max(found) > 1:
-        found[found.index(max(found))] -= 1
+    texts = [place for place, number in enumerate(right) if not number]
+    for places, least in ((texts, _LEAST), (range(len(found)), 1)):
+        while sum(found) > room and (widest := max(places, key=lambda place: found[place], default=None)) is not None:
+            if found[widest] <= least:
+                break
+            found[widest] -= 1
     return found
 
 
-def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
-    return "".join(f"  {_put(*each)}" for each in zip(row, widths, right, strict=True)).rstrip()
+def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[bool], most: int | None) -> str:
+    line = "".join(f"  {_put(*each)}" for each in zip(row, widths, right, strict=True)).rstrip()
+    return terminal.cut(line, most)
 
 
 def _put(text: str, width: int, right: bool) -> str:

@@ -69,12 +69,20 @@ def _foreign(module: str | None) -> bool:
 
 
 def complain(text: str) -> None:
-    """Say something on stderr, if there is anybody to hear it."""
+    """Say something on stderr, if there is anybody to hear it. What is in it may come from somebody else's file."""
     try:
-        print(text, file=sys.stderr, flush=True)
+        print("".join(map(_harmless, text)), file=sys.stderr, flush=True)
     except (OSError, ValueError):
         # What is kept back would be tried again at the end, and the failure change our exit status.
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for good
+
+
+def _harmless(character: str) -> str:
+    """What a terminal may be sent: no escape sequence, nothing that turns the text around."""
+    if character.isprintable() or character in "\n\t" or "\udc80" <= character <= "\udcff":
+        return character  # a byte that is no text is escaped by the stream
+    code = ord(character)
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"
 
 
 def trace(error: BaseException) -> str:

@@ -14,14 +14,18 @@ from fallfromgrace.rules import Item
 from fallfromgrace.units import format_duration, human_duration
 
 _MOST_PIDS = 3
+_DEPENDS = "it depends on"
 
 
 def sentence(found: Outlook) -> str:
     """What comes next."""
     told = {Phase.FIRING: _firing, Phase.PENDING: _pending, Phase.INACTIVE: _inactive}[found.instance.phase](found)
-    if found.case.covered.monitor.observe and not told.startswith("nothing"):
+    if told.startswith("nothing"):
+        return told
+    if found.case.covered.monitor.observe:
         return f"{told} (only observed: it is logged, and not done)"
-    return told
+    barred = found.barred
+    return f"{told} (only log and notify are done: {barred})" if barred and barred not in told else told
 
 
 # --- while it does not fire ---
@@ -32,7 +36,7 @@ def _inactive(found: Outlook) -> str:
     if found.chances:
         return f"it has recovered; {_joined(_deeds(found)) or _stuck(found)}"
     if None in truth:
-        return f"nothing until {_unknown(found)}"
+        return _not_known(found)
     if truth.holds and trigger.until:
         return f"nothing, unless {change(trigger.until.condition, found.sight, False)}"
     if (at := _by_age(found, True)) is not None:
@@ -44,7 +48,15 @@ def _inactive(found: Outlook) -> str:
 def _pending(found: Outlook) -> str:
     at = found.instance.since + found.rule.trigger.fires.seconds
     if at <= found.now:  # it waits for nothing else
+        told = _not_known(found)
+        if told.startswith(_DEPENDS):
+            return f"fires if it still holds; {told}"
         return f"fires as soon as {_unknown(found)}, if it has not recovered by then"
+    over = _by_age(found, False)
+    if over is not None and over < at:
+        return (
+            f"nothing: it would fire in {_left(found, at)}, and holds for another {_left(found, over)} only, by its age"
+        )
     return f"fires in {_left(found, at)} if it still holds, then: {_then(found, 0, at)}"
 
 
@@ -69,7 +81,7 @@ def _limited(found: Outlook, item: Item, at: float) -> str:
 
 def _firing(found: Outlook) -> str:
     if not found.instance.known:
-        return f"nothing until {_unknown(found)}"
+        return _not_known(found)
     turns = list(_turns(found))
     step = min((turn.at for turn in turns), default=inf)  # what is due only then is no longer in force
     if told := _joined([*turns, *(deed for deed in _deeds(found) if deed.at < step or deed.at == inf)]):
@@ -105,8 +117,10 @@ class _Told(NamedTuple):
 def _deeds(found: Outlook) -> Iterator[_Told]:
     """What is in force and still to be done."""
     free = [chance for chance in found.chances if not chance.hindered]
-    if now := [_named(chance) for chance in free if chance.at <= found.now]:
+    due = [chance for chance in free if chance.at <= found.now]
+    if now := [_named(chance) for chance in due if not chance.behind]:
         yield _Told(-inf, f"due now: {', '.join(now)}")
+    yield from (_Told(-inf, f"{_named(each)} is due right after, for {each.behind}") for each in due if each.behind)
     yield from (_Told(chance.at, _waiting(found, chance)) for chance in free if found.now < chance.at < inf)
     yield from (_Told(inf, _for_continuing(chance)) for chance in free if chance.stopped)
 
@@ -126,16 +140,27 @@ def _for_continuing(chance: Chance) -> str:
 
 
 def _turns(found: Outlook) -> Iterator[_Told]:
-    """How it goes on by the mere passing of time: to another step, or to its end."""
-    instance, rule, until = found.instance, found.rule, found.rule.trigger.until
+    """How it goes on by the mere passing of time: to another step unless it has ended by then, and to its end."""
+    end, instance, rule = _end(found), found.instance, found.rule
     if (step := instance.rung + 1) < len(rule.rungs):
         at = instance.reached + rule.rungs[step].after
-        yield _Told(at, f"step {step + 1} of {len(rule.rungs)} in {_left(found, at)}: {_then(found, step, at)}")
+        if end is None or at < end.at:
+            yield _Told(at, f"step {step + 1} of {len(rule.rungs)} in {_left(found, at)}: {_then(found, step, at)}")
+    if end is not None:
+        yield end
+
+
+def _end(found: Outlook) -> _Told | None:
+    instance, until = found.instance, found.rule.trigger.until
     if until and instance.ending is not None:
-        at = instance.ending + until.seconds
-        yield _Told(at, f"it recovers in {_left(found, at)} if {until.condition} still holds")
+        at, why = instance.ending + until.seconds, f" if {until.condition} still holds"
     elif (at_age := _by_age(found, False)) is not None:
-        yield _Told(at_age, f"it recovers in {_left(found, at_age)}, by its age")
+        at, why = at_age + (until.seconds if until else 0.0), ", by its age"
+    else:
+        return None
+    acted = instance.acted or any(not each.hindered and each.at < at for each in found.chances)
+    verbs = ", ".join(item.action.verb for item in found.rule.recovered) if acted else ""
+    return _Told(at, f"it recovers in {_left(found, at)}{why}{f', then: {verbs}' if verbs else ''}")
 
 
 def _joined(told: Iterable[_Told]) -> str:
@@ -162,19 +187,35 @@ def _left(found: Outlook, at: float) -> str:
 # --- what is not known ---
 
 
+def _not_known(found: Outlook) -> str:
+    """What may come of what is not known, or only by whoever has watched for longer than we have."""
+    missing, unreadable = _missing(found)
+    if not missing or unreadable or _waits_for_continuing(found, missing):
+        return f"nothing until {_unknown(found)}"
+    longest = max(_window(each, found) for each in missing)
+    return f"{_DEPENDS} {_listed(missing)}, which is known after {format_duration(longest)} of watching"
+
+
 def _unknown(found: Outlook) -> str:
-    """What would have to be known."""
-    missing = [each for condition in _undecided(found) for each in undecided(condition, found.sight)]
-    unreadable = [each for each in missing if not found.sight.early(each)]
+    """What would have to become of it to be known, where that takes more than time."""
+    missing, unreadable = _missing(found)
     if unreadable:
         return f"{_listed(unreadable)} can be read"
     if not missing:
         return "it is known what it calculates: it divides by nothing, or the machine cannot be read"
+    return f"it is continued, for {_listed(missing)} of what is stopped is not known"
+
+
+def _missing(found: Outlook) -> tuple[list[Measured], list[Measured]]:
+    """All that is not known, and what of that cannot be read."""
+    missing = [each for condition in _undecided(found) for each in undecided(condition, found.sight)]
+    return missing, [each for each in missing if not found.sight.early(each)]
+
+
+def _waits_for_continuing(found: Outlook, missing: Iterable[Measured]) -> bool:
     identity = found.case.subject.identity
-    if identity and found.look.readings.stopped(identity) and any(isinstance(each, Metric) for each in missing):
-        return f"it is continued, for {_listed(missing)} of what is stopped is not known"
-    longest = max(_window(each, found) for each in missing)
-    return f"{_listed(missing)} is known, which takes {format_duration(longest)} of watching"
+    stopped = identity is not None and found.look.readings.stopped(identity)
+    return stopped and any(isinstance(each, Metric) for each in missing)
 
 
 def _undecided(found: Outlook) -> Iterator[Condition]:

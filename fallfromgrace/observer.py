@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from math import inf
 from types import TracebackType
 from typing import NamedTuple
 
@@ -12,16 +13,16 @@ from fallfromgrace import privileges, procfs
 from fallfromgrace.docket import Case, InstanceKey
 from fallfromgrace.engine import Engine
 from fallfromgrace.expression import wholes
-from fallfromgrace.lifecycle import Instance
+from fallfromgrace.lifecycle import Instance, Phase, is_stop
 from fallfromgrace.linux import LinuxSource
 from fallfromgrace.looks import Look
-from fallfromgrace.memory import Memory
+from fallfromgrace.memory import NEW, Memory
 from fallfromgrace.patience import Patience, limited
 from fallfromgrace.protection import Self
 from fallfromgrace.readings import Facet, Want
-from fallfromgrace.rules import Config
+from fallfromgrace.rules import Config, Item
 from fallfromgrace.source import Unready
-from fallfromgrace.table import Process, ProcessTable
+from fallfromgrace.table import Process, ProcessId, ProcessTable
 from fallfromgrace.verdict import Verdict
 
 # As often is asked again who cannot be read at once.
@@ -31,12 +32,14 @@ _BATCH = 50
 
 
 class Scene(NamedTuple):
-    """What was seen at one moment, and what the rules say to it."""
+    """What was seen at one moment, and what the rules say to it. `news` are the lives of rules of which
+    a daemon that was assumed says something else: it has seen that since it wrote, or has yet to see it."""
 
     engine: Engine
     look: Look
     verdicts: tuple[Verdict, ...]
     now: float
+    news: frozenset[InstanceKey] = frozenset()
 
 
 class Observer:
@@ -62,6 +65,7 @@ class Observer:
         self._clock = clock
         self._seen = self._others = ProcessTable(())
         self._assumed = False
+        self._just_stopped: set[ProcessId] = set()
         self._source.configure(self._engine.selects, process_events=False)
         self._source.prepare(self._engine.facets)
 
@@ -80,25 +84,33 @@ class Observer:
         """What it goes by, its searches limited."""
         return self._engine.config
 
-    def assume(self, memory: Memory) -> None:
-        """Go on from what a daemon remembers that still runs."""
+    def assume(self, memory: Memory, written: float | None = inf) -> None:
+        """Go on from what a daemon remembers that still runs, and when it wrote that; or where none does begin anew."""
         self._engine.assume(memory, self._clock())
         retries = self._engine.memory.retries  # the daemon's interval may be longer than ours
         retries.update((key, memory.retries[key]) for key in retries)
-        self._assumed = True
+        self._assumed = written is not None
+        # Whom it had only just stopped, and did not look at again yet: they may have been continued since.
+        self._just_stopped = {
+            identity
+            for (identity, _), clock in memory.clocks.items()
+            if written is not None and clock.since is not None and clock.since > written - _AGAIN_SECONDS
+        }
 
     def observe(self) -> Scene:
         """What there is, and what the rules say to it, at this moment."""
         table, now = self._everybody()
         engine = self._engine
         look = engine.look(table, (), now, kin=_Below(self._myself.pid))
-        before = dict(engine.memory.instances)
+        before, stopped = dict(engine.memory.instances), _stopped(engine.memory)
         while wants := engine.wants(look):
             self.read(look, wants)
         verdicts = engine.sweep(look)
-        if self._assumed:
-            self._believe(look, before)
-        return Scene(engine, look, verdicts, now)
+        if not self._assumed:
+            return Scene(engine, look, verdicts, now)
+        self._believe(look, before)
+        continued = (stopped | self._just_stopped) - _stopped(engine.memory)
+        return Scene(engine, look, verdicts, now, frozenset(self._news(look, before, continued)))
 
     def complete(self, scene: Scene, cases: Iterable[Case]) -> None:
         """Read all that these look at, also what decides nothing."""
@@ -142,6 +154,28 @@ class Observer:
         for case in look.cases:
             if None in look.truth(case) and case.key in before:
                 memory.keep(case.key, before[case.key])
+
+    def _news(
+        self, look: Look, before: Mapping[InstanceKey, Instance], continued: Collection[ProcessId | None]
+    ) -> Iterator[InstanceKey]:
+        for case in look.cases:
+            runs_again = case.subject.identity in continued and any(map(_stops, case.rule.items))
+            if runs_again or _turn(before.get(case.key, NEW).phase, self._engine.memory.instance(case.key).phase):
+                yield case.key
+
+
+def _stops(item: Item) -> bool:
+    return is_stop(item.action)
+
+
+def _stopped(memory: Memory) -> set[ProcessId | None]:
+    """Who does not run since a rule has stopped it."""
+    return {identity for (identity, _), clock in memory.clocks.items() if clock.since is None}
+
+
+def _turn(before: Phase, after: Phase) -> bool:
+    """Whether that took seeing something: what is pending fires by the mere passing of time."""
+    return before is not after and (before, after) != (Phase.PENDING, Phase.FIRING)
 
 
 def _all_wants(case: Case, look: Look) -> Iterator[Want]:

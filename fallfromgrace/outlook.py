@@ -7,13 +7,14 @@ from math import inf
 from typing import NamedTuple
 
 from fallfromgrace import lifecycle
+from fallfromgrace.arbitration import SAME_SENT
 from fallfromgrace.docket import Case
 from fallfromgrace.engine import Engine
 from fallfromgrace.lifecycle import Instance
 from fallfromgrace.looks import Look
 from fallfromgrace.memory import identity_of
 from fallfromgrace.readings import Sight
-from fallfromgrace.rules import Item, Rule
+from fallfromgrace.rules import Item, Log, Notify, Rule, Target
 from fallfromgrace.table import Descent
 from fallfromgrace.targets import targets
 from fallfromgrace.verdict import Cause, Kind, Verdict
@@ -22,9 +23,9 @@ from fallfromgrace.verdict import Cause, Kind, Verdict
 class Chance(NamedTuple):
     """An action that is in force, and when it may be done by its limit: -inf at once, inf not as things are.
 
-    `hindered` says what keeps it from being done at all. `stopped` is whether whoever is to be stopped already is, and
-    `timed` whether that was us, so that there is a time in which it may run. `failed`: it is to be tried again.
-    `others` are the pids of those whom it is for, beside whom the rule is about.
+    `hindered` says what keeps it from being done at all, `behind` what is done first. `stopped` is whether whoever is
+    to be stopped already is, and `timed` whether that was us, so that there is a time in which it may run. `failed`: it
+    is to be tried again. `others` are the pids of those whom it is for, beside whom the rule is about.
     """
 
     item: Item
@@ -34,6 +35,7 @@ class Chance(NamedTuple):
     timed: bool = False
     failed: bool = False
     others: tuple[int, ...] = ()
+    behind: str = ""
 
 
 class Outlook(NamedTuple):
@@ -55,6 +57,13 @@ class Outlook(NamedTuple):
         return self.look.sight(self.case)
 
     @property
+    def barred(self) -> str:
+        """Why nothing is done to whom it is about, where all that it does is for them alone; empty if it is done."""
+        done = [each for each in self.rule.items if not isinstance(each.action, (Notify, Log))]
+        alone = all(getattr(each.action, "target", Target.ITSELF) is Target.ITSELF for each in done)
+        return self.look.bar(self.case.descent) if self.case.descent and done and alone else ""
+
+    @property
     def now(self) -> float:
         return self.look.now
 
@@ -71,15 +80,26 @@ def outlook(engine: Engine, look: Look, verdicts: Iterable[Verdict], case: Case)
 def _chance(item: Item, own: Sequence[Verdict], engine: Engine, look: Look, case: Case) -> Chance:
     """The soonest, of several whom it is for; what stands in the way of one matters only if it does so for all."""
     about = [each for each in own if each.item == item] or list(_made_up(item, engine, look, case))
-    free = [(engine.due_at(each), each) for each in about if each.kind in (Kind.FIRE, Kind.LIMITED)]
-    others = tuple(_others((each for _, each in free) if free else about, case))
+    free = [(engine.due_at(each), each) for each in about if _is_free(each, case)]
     if not free:
-        return Chance(item, inf, about[0].reason if about else "", others=others)
-    at, first = min(free, key=lambda found: found[0])
+        return Chance(item, inf, about[0].reason if about else "", others=tuple(_others(about, case)))
+    at, first = min(free, key=lambda found: (found[0], found[1].kind is Kind.SHADOWED))
     retry = engine.memory.retries.get((case.key, item.key, identity_of(first.target)))
     stopped = bool(first.process and first.process.stopped) and lifecycle.is_stop(item.action)
     timed = stopped and (identity_of(first.target), case.covered.monitor.observe) in engine.memory.clocks
-    return Chance(item, at, stopped=stopped, timed=timed, failed=retry == at, others=others)
+    behind = first.reason if first.kind is Kind.SHADOWED else ""
+    others = tuple(_others((each for _, each in free if behind or each.kind is not Kind.SHADOWED), case))
+    return Chance(item, at, stopped=stopped, timed=timed, failed=retry == at, others=others, behind=behind)
+
+
+def _is_free(verdict: Verdict, case: Case) -> bool:
+    """Whether it is done sooner or later. What waits for another signal is done right after that, unless it is a stop,
+    or the same one comes by the same rule from somebody else."""
+    if verdict.kind is not Kind.SHADOWED:
+        return verdict.kind in (Kind.FIRE, Kind.LIMITED)
+    assert verdict.item
+    own = verdict.process and verdict.process.id == case.subject.identity
+    return not lifecycle.is_stop(verdict.item.action) and (verdict.reason != SAME_SENT or bool(own))
 
 
 def _others(verdicts: Iterable[Verdict], case: Case) -> Iterator[int]:

@@ -161,9 +161,9 @@ class Portrait:
             return f"firing{step}, not known"
         if not self._acts:
             return f"would fire{step}"
-        if Kind.PROTECTED in kinds and Kind.FIRE not in kinds:
+        if Kind.PROTECTED in kinds and all(due.at == inf for due in found.due):
             return f"firing{step}, protected"
-        return f"firing{step}{self._next(found, case)}"
+        return f"firing{step}, {self._next(found, case)}"
 
     def _next(self, found: Story, case: Case) -> str:
         """What is done next, and when."""
@@ -173,9 +173,9 @@ class Portrait:
         if found.rung + 1 < len(rungs):
             coming.append((instance.reached + rungs[found.rung + 1].after, f"step {found.rung + 2}"))
         if not coming:
-            return ", done"
+            return "done"
         at, what = min(coming)
-        return f", {what} in {_time(at - self._now)}" if at > self._now else f", {what} now"
+        return f"{what} in {_time(at - self._now)}" if at > self._now else f"{what} now"
 
 
 def _level(phase: Phase, share: float | None) -> Level:

@@ -7,7 +7,7 @@ import grp
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any, NamedTuple, TypeVar
 
@@ -151,6 +151,8 @@ def read(path: str) -> Published:
 
 # In place of the letter of a state: somebody is there whom we may not see.
 HIDDEN = "?"
+# Why it is not, where that is not simply that it has ended.
+ELSEWHERE = "ran before the machine was started anew, or in another container"
 
 
 def lives(found: Published) -> bool:
@@ -255,6 +257,8 @@ def _document(values: object, path: str) -> Published:
         told = f"{writer}, in format {shown(values['format'])}; this is {__version__}, which reads format {FORMAT}"
         raise Failure(f"{told}: restart the daemon, so that both are of one version")
     if not values.get("status"):
+        if values.get("program") == __version__:
+            raise Failure(f"{writer}, which had no room to say what it does; its log has that")
         raise Failure(f"{writer}, which does not say what it does; restart the daemon, so that it is {__version__}")
     try:
         return _published(values)
@@ -271,17 +275,35 @@ def _printable(program: object) -> str:
 
 
 def _published(values: dict[str, Any]) -> Published:
-    found = _HEAD({name: values.get(name) for name in ("program", "boot", "pid", "config", "started", "written")})
+    found = _HEAD(values)
     status = fields({"status": _STATUS})({"status": values["status"]})["status"]
     now = time.monotonic() if found["boot"] == boot() else inf
     memory = fields({"memory": lambda value: restored(value, now)})({"memory": values.get("memory")})
     return Published(**found, **status, **memory)
 
 
+def _among(forms: Mapping[str, Form[Any]]) -> Form[dict[str, Any]]:
+    """An object with these. What a later program may say beside them is passed over."""
+    form = fields(forms)
+
+    def read(value: object) -> dict[str, Any]:
+        known = {name: value[name] for name in forms if name in value} if isinstance(value, dict) else value
+        return form(known)
+
+    return read
+
+
 def _made(kind: Callable[..., _T], **forms: Form[Any]) -> Form[_T]:
     """An object with these, as a value of a kind."""
-    form = fields(forms)
+    form = _among(forms)
     return lambda value: kind(**form(value))
+
+
+def _path(value: object) -> str:
+    found = text(value)
+    if "\0" in found:
+        raise Malformed(f"{shown(value)} is no path")
+    return found
 
 
 def _spread(value: object) -> Spread:
@@ -318,8 +340,8 @@ _ACT = _made(
 _COUNT = _made(Count, **dict.fromkeys(("monitor", "rule", "action", "result"), text), count=_MANY)
 _WATCHING = _made(Watching, name=text, observe=flag, rules=each(_RULE), covered=_MANY, processes=each(_WATCHED))
 _LOADING = _made(Loading, monitors=_MANY, rules=_MANY, loaded=_MOMENT, taken=_MANY, refused=_MANY, last=maybe(_RELOAD))
-_HEAD = fields({"program": text, "boot": text, "pid": _PID, "config": text, "started": _MOMENT, "written": _MOMENT})
-_STATUS = fields(
+_HEAD = _among({"program": text, "boot": text, "pid": _PID, "config": _path, "started": _MOMENT, "written": _MOMENT})
+_STATUS = _among(
     {
         "start": _MANY,
         "interval": _DURATION,

@@ -8,25 +8,38 @@ from collections.abc import Collection, Iterable, Iterator
 from fallfromgrace.coverage import Covered
 from fallfromgrace.docket import Case
 from fallfromgrace.explanation import Relation
-from fallfromgrace.insight import stories
+from fallfromgrace.insight import Story, stories
 from fallfromgrace.observer import Scene
 from fallfromgrace.patience import Pattern
 from fallfromgrace.rules import Adjust, Item, Monitor, Signal, Target
 from fallfromgrace.table import UNREADABLE, Process, ProcessId
+from fallfromgrace.units import human_duration
 
 
 def relation(
-    covered: Covered, process: Process, above: Collection[int], scene: Scene, asked: Iterable[Case]
+    covered: Covered, process: Process, above: Collection[int], scene: Scene, asked: Iterable[Case], interval: float
 ) -> Relation:
-    """Of one monitor; `above` are the pids of the process's parents, `asked` the rules about it."""
+    """Of one monitor; `above` are the pids of the process's parents, `asked` the rules about it, and `interval` is the
+    longest time from one look of the daemon to the next."""
     monitor = covered.monitor
     descent = next((each for each in covered.descents if each.process.id == process.id), None)
     if descent is None:
         reached = tuple(_reaching(covered, process, scene))
         return Relation(monitor, False, None, _why_not(covered, process, above), reached)
     own = [case for case in asked if case.covered is covered]
-    told = tuple(stories(scene.engine, scene.look, scene.verdicts, own))
+    found = stories(scene.engine, scene.look, scene.verdicts, own)
+    told = tuple(
+        _unsure(each, interval) if case.key in scene.news else each for each, case in zip(found, own, strict=True)
+    )
     return Relation(monitor, True, descent.root.id.pid if descent.depth else None, stories=told)
+
+
+def _unsure(story: Story, interval: float) -> Story:
+    """When something was seen here is not when the daemon sees it."""
+    if story.next.startswith("nothing"):
+        return story
+    when = f"up to {human_duration(interval)} sooner or later, for the daemon has not told of that yet"
+    return story._replace(next=f"{story.next} ({when})")
 
 
 def cases(scene: Scene, identity: ProcessId) -> list[Case]:

@@ -31,6 +31,16 @@ def colourful(stream: TextIO | None = None) -> bool:
     return moves(stream) and not os.environ.get("NO_COLOR")
 
 
+def encoding() -> str:
+    """That of stdout; where that was closed when we started, whatever is written is written to nobody."""
+    return getattr(sys.stdout, "encoding", None) or "ascii"
+
+
+def showable(text: str) -> str:
+    """A text in which what stdout cannot take is escaped."""
+    return text.encode(encoding(), errors="backslashreplace").decode(encoding())
+
+
 def paint(text: str, *styles: str, on: bool) -> str:
     """A text in `bold`, `dim`, `red`, `yellow` or `green`; as it is where colours are not `on`."""
     if not on or not styles or not text:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from fallfromgrace import timers
 from fallfromgrace.picture import Entry
 from fallfromgrace.portrayal import processes
-from fallfromgrace.published import Act, Published
-from fallfromgrace.rules import Config
+from fallfromgrace.published import Act, Published, Watching
+from fallfromgrace.rules import Config, Rule
 from fallfromgrace.table import ProcessId
 from fallfromgrace.units import human_duration
 from fallfromgrace.verdict import Result
@@ -27,30 +27,68 @@ class Heading(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def heading(daemon: Published | None, config: Config, path: str, watched: int, now: float, version: str) -> Heading:
+class Basis(NamedTuple):
+    """The rules that are shown, the whole path of their file, and when it or what belongs to it was last changed, by
+    the clock on the wall."""
+
+    config: Config
+    path: str
+    changed: float
+
+
+def heading(daemon: Published | None, basis: Basis, watched: int, now: float, version: str) -> Heading:
     """Who acts by these rules, if anybody does."""
-    facts = f"{processes(watched)} watched, {config.summary}, interval {_time(config.settings.interval)}, {path}"
+    config = basis.config
+    facts = f"{processes(watched)} watched, {config.summary}, interval {_time(config.settings.interval)}, {basis.path}"
     if daemon is None:
         return Heading(f"fall-from-grace {version}: no daemon runs; this is what one would see that starts now", facts)
     up = max(daemon.written.monotonic - daemon.started.monotonic, 0.1)
     who = f"fall-from-grace {daemon.program}: pid {daemon.pid}, up {_time(now - daemon.started.monotonic)}"
-    return Heading(f"{who}, cpu {100 * daemon.cpu / up:.2f}%", facts, tuple(_warnings(daemon, config, now)))
+    return Heading(f"{who}, cpu {100 * daemon.cpu / up:.2f}%", facts, tuple(_warnings(daemon, basis, now)))
 
 
-def _warnings(daemon: Published, config: Config, now: float) -> Iterator[str]:
-    silent = now - daemon.written.monotonic
-    if silent > _LATE_INTERVALS * daemon.interval:
-        yield f"the daemon says nothing: it last did {_time(silent)} ago, and its interval is {_time(daemon.interval)}"
+def _warnings(daemon: Published, basis: Basis, now: float) -> Iterator[str]:
+    yield from filter(None, (silence(daemon, now), divergence(daemon, basis)))
     last = daemon.configuration.last
     if last and not last.taken:
         problem = "".join(f": {each.splitlines()[0]}" for each in last.problems[:1] if each)
         yield f"the last reload was refused {_time(now - last.at.monotonic)} ago{problem}"
-    if _rules(config) != [(each.name, [rule.trigger for rule in each.rules]) for each in daemon.monitors]:
-        yield "the daemon goes by other rules than these: the configuration was changed and not reloaded, or is another"
 
 
-def _rules(config: Config) -> list[tuple[str, list[str]]]:
-    return [(monitor.name, [rule.key for rule in monitor.rules]) for monitor in config.monitors]
+def silence(daemon: Published, now: float) -> str:
+    """That it may not do what is due; empty as long as it writes as often as it should."""
+    silent = now - daemon.written.monotonic
+    if silent <= _LATE_INTERVALS * daemon.interval:
+        return ""
+    late = f"it last did {_time(silent)} ago, and its interval is {_time(daemon.interval)}"
+    return f"the daemon says nothing: {late}; it is stopped, hangs, or cannot write"
+
+
+def divergence(daemon: Published, basis: Basis) -> str:
+    """How it goes by something else than is shown; empty where it does not."""
+    reload = f"'kill -HUP {daemon.pid}' makes it take"
+    if basis.path != daemon.config:
+        return f"the daemon goes by {daemon.config}, and not by what is shown here"
+    if _rules(basis.config) != [(each.name, each.observe, _texts(each)) for each in daemon.monitors]:
+        return f"the daemon has loaded other rules than there are now; {reload} these"
+    if basis.changed > daemon.configuration.loaded.wall:
+        return f"{basis.path} was changed after the daemon had loaded it; {reload} that"
+    return ""
+
+
+_Rules = list[tuple[str, tuple[str, ...]]]
+
+
+def _rules(config: Config) -> list[tuple[str, bool, _Rules]]:
+    return [(each.name, each.observe, [_written(rule) for rule in each.rules]) for each in config.monitors]
+
+
+def _written(rule: Rule) -> tuple[str, tuple[str, ...]]:
+    return rule.key, tuple(str(item.action) for item in rule.items)
+
+
+def _texts(monitor: Watching) -> _Rules:
+    return [(rule.trigger, rule.actions) for rule in monitor.rules]
 
 
 def coming(daemon: Published, now: float, legible: Callable[[str], str]) -> Iterator[Entry]:

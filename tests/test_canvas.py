@@ -64,7 +64,7 @@ def test_without_rich_it_is_said_how_to_get_it(monkeypatch):
     ],
 )
 def test_bars_are_of_characters_that_the_terminal_has(monkeypatch, encoding, locale, expected):
-    monkeypatch.setattr(canvas, "encoding", lambda: encoding)
+    monkeypatch.setattr(canvas.terminal, "encoding", lambda: encoding)
     monkeypatch.delenv("LC_ALL", raising=False)
     if locale:
         monkeypatch.setenv("LC_ALL", locale)
@@ -172,6 +172,13 @@ def test_a_key_is_heard_also_by_who_is_late(terminal):
         drawn.wait(soon())
         terminal.type(b"q")
         until(lambda: drawn.wait(0.0) is Event.QUIT)
+
+
+def test_how_to_end_it_is_told_also_where_no_key_can_be_heard(terminal):
+    with terminal.canvas() as drawn:
+        assert drawn.hint == "q quits"
+    with open(os.devnull) as nothing, Canvas(nothing.fileno(), terminal.slave) as drawn:
+        assert drawn.hint == "Ctrl-C quits"
 
 
 def test_others_do_not(terminal):

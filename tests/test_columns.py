@@ -7,13 +7,20 @@ from fallfromgrace.columns import Paper, Section, table
 from tests.builders import HOSTILE
 
 
-@pytest.mark.parametrize("width", [20, 60, 100, 200])
+@pytest.mark.parametrize("width", [9, 20, 60, 100, 200])
 def test_a_table_is_never_wider_than_the_terminal(width):
     section = Section("t", (">PID", "MONITOR", "ACTION", "COMMAND"), [("1", HOSTILE, "term", HOSTILE)] * 3)
     lines = list(table(section, Paper(width)))
     assert max(map(terminal.columns, lines)) <= width
     assert all(line.isprintable() for line in lines)
     assert len(lines) == 4
+
+
+def test_a_number_or_a_time_is_cut_only_where_no_text_can_be():
+    section = Section("t", (">AT", ">PID", "MONITOR", "WHY"), [("15:51:55", "4194303", "a monitor", "for some reason")])
+    assert list(table(section, Paper(38)))[1] == "  15:51:55  4194303  a monitor  for..."
+    assert list(table(section, Paper(35)))[1] == "  15:51:55  4194303  a m...  for..."
+    assert list(table(section, Paper(32)))[1] == "  15:...  419...  a m...  for..."
 
 
 @pytest.mark.parametrize(

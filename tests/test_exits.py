@@ -86,3 +86,8 @@ class Unsayable(Exception):
 
 def test_a_trace_never_fails():
     assert exits.trace(Unsayable()) == "Unsayable\n"
+
+
+def test_what_is_complained_of_sends_a_terminal_nothing_but_text(capsys):
+    exits.complain("/x\x1b[2J\u202e.conf:1:2: wr\u00f6ng\n    \tx\n    ^")
+    assert capsys.readouterr().err == "/x\\x1b[2J\\u202e.conf:1:2: wr\u00f6ng\n    \tx\n    ^\n"

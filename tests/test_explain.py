@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from fallfromgrace import arguments, exits, observer
 from fallfromgrace.commands import explain
 from fallfromgrace.commands.explain import Options
+from fallfromgrace.errors import ConfigError
 from fallfromgrace.exits import Failure
 from fallfromgrace.lifecycle import Instance, Phase
 from fallfromgrace.memory import Memory, Ways
@@ -107,6 +109,7 @@ def explaining(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(explain.published, "read", read)
     monkeypatch.setattr(explain.published, "lives", lambda found: run.lives)
+    monkeypatch.setattr(explain.published, "of_now", lambda found: True)
 
     def run(pid, text=CONF, as_json=False, given=True):
         path.write_text(text)
@@ -133,7 +136,7 @@ def daemon(path, now, **other):
             "started": moment,
             "written": Moment(now - 3, now - 3),
             "interval": 30.0,
-            "configuration": Loading(1, 1, moment, 0, 0, None),
+            "configuration": Loading(1, 1, Moment(time.time() + 60, now), 0, 0, None),
             "monitors": (),
             "watched": 1,
             "actions": (),
@@ -316,7 +319,7 @@ def test_what_a_daemon_remembers_is_what_is_told(explaining, monkeypatch):
 @pytest.mark.parametrize(
     ("said", "note"),
     [
-        ({"config": "/etc/other.conf"}, "the daemon goes by /etc/other.conf"),
+        ({"config": "/etc/other.conf"}, "the daemon goes by /etc/other.conf, and not by what is shown here"),
         (
             {},
             "the daemon has loaded other rules than there are now; 'kill -HUP 77' makes it take these",
@@ -326,6 +329,44 @@ def test_what_a_daemon_remembers_is_what_is_told(explaining, monkeypatch):
 def test_that_the_daemon_goes_by_other_rules_is_noted(said, note, explaining):
     explaining.daemon = daemon(explaining.path, 5.0, **said)
     assert f"  note: {note}" in explaining(100, LOG)[1].splitlines()
+
+
+def test_what_the_daemon_has_yet_to_see_is_not_known_to_the_second(explaining):
+    explaining.daemon = daemon(explaining.path, 5.0)
+    text = LOG.replace("rmem > 1m", "rmem > 1m for 5m")
+    told = "fires in 5m if it still holds, then: log"
+    late = "(up to 30s sooner or later, for the daemon has not told of that yet)"
+    assert f"      next: {told} {late}" in explaining(100, text)[1].splitlines()
+    rule = explaining_rule(explaining, 100, text)
+    memory = Memory(Ways({("trees", rule.key): rule.ladder}))
+    memory.instances[("trees", rule.key), TOP.id] = Instance(Phase.PENDING, time.monotonic())
+    explaining.daemon = daemon(explaining.path, 5.0, memory=memory)
+    assert f"      next: {told}" in explaining(100, text)[1].splitlines()
+    explaining.daemon = Failure("none")
+    assert f"      next: {told}" in explaining(100, text)[1].splitlines()
+
+
+@pytest.mark.parametrize(("before", "noted"), [(-60, True), (60, False)])
+def test_that_the_file_was_changed_since_it_was_loaded_is_noted(before, noted, explaining):
+    """Also where no rule was: another regular expression finds others."""
+    loaded = Loading(1, 1, Moment(time.time() + before, 5.0), 0, 0, None)
+    explaining.path.write_text(LOG)
+    rule = explaining_rule(explaining, 100)
+    rules = (RuleText(rule.key, rule.text, ("log a",)),)
+    monitors = (Watching("trees", False, rules, 1, ()),)
+    explaining.daemon = daemon(explaining.path, 5.0, configuration=loaded, monitors=monitors)
+    notes = explaining(100, LOG, as_json=True)[1]["notes"]
+    told = f"{explaining.path} was changed after the daemon had loaded it; 'kill -HUP 77' makes it take that"
+    assert (told in notes) is noted
+
+
+def test_a_daemon_that_is_silent_may_not_do_what_is_said(explaining, monkeypatch):
+    explaining.daemon = daemon(explaining.path, 5.0)
+    monkeypatch.setattr(explain.time, "monotonic", lambda: 5.0 + 3 * 30)
+    assert (
+        "note: the daemon says nothing: it last did 1m33s ago, and its interval is 30s; it is stopped"
+        in explaining(100, LOG)[1]
+    )
 
 
 def test_that_we_may_know_less_than_the_daemon_is_noted(explaining, monkeypatch):
@@ -348,6 +389,26 @@ def test_a_daemon_that_has_ended_is_none(explaining):
     _, out = explaining(100, LOG, as_json=True)
     assert out["daemon"] is None
     assert explaining.told == ["note: the daemon that has written /state (pid 77) has ended"]
+
+
+def test_a_daemon_of_another_container_is_not_said_to_have_ended(explaining, monkeypatch):
+    explaining.daemon, explaining.lives = daemon("/x", 5.0), False
+    monkeypatch.setattr(explain.published, "of_now", lambda _: False)
+    explaining(100, LOG)
+    assert explaining.told == [
+        "note: the daemon that has written /state (pid 77) ran before the machine was started anew, or in another"
+        " container"
+    ]
+
+
+def test_a_daemon_goes_on_though_its_configuration_can_be_used_no_more(explaining, capsys):
+    explaining.daemon = daemon(explaining.path, 5.0)
+    with pytest.raises(ConfigError):
+        explaining(100, "x: [", given=False)
+    assert capsys.readouterr().err == "note: the daemon (pid 77) goes on by what it has loaded, which 'status' shows\n"
+    with pytest.raises(ConfigError):
+        explaining(100, "x: [")
+    assert capsys.readouterr().err == ""
 
 
 def test_the_configuration_is_that_of_the_daemon_if_none_is_given(explaining, tmp_path, monkeypatch):
@@ -496,12 +557,14 @@ def test_colours_are_for_terminals_that_have_them(explaining, monkeypatch):
     assert "\x1b[31m      firing for 0s, step 1 of 2\x1b[0m" in explaining(100)[1]
 
 
-def test_what_the_terminal_cannot_show_is_escaped(explaining, capsys, monkeypatch):
-    class Ascii:
-        encoding = "ascii"
+def test_what_the_terminal_cannot_show_is_escaped(explaining, monkeypatch):
+    monkeypatch.setattr(explain.terminal, "encoding", lambda: "ascii")
+    assert (
+        "gr\\xf6\\xdfer selects it" in explaining(100, "größer:\n  cmdline: server\n  actions: {rmem > 9g: term}\n")[1]
+    )
 
-    monkeypatch.setattr(explain.sys, "stdout", Ascii())
-    printed = []
-    monkeypatch.setattr("builtins.print", lambda text: printed.append(text))
-    explain._print(["größer"])
-    assert printed == [r"gr\xf6\xdfer"]
+
+def test_where_stdout_was_closed_it_is_explained_to_nobody(explaining, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    explaining.path.write_text(CONF)
+    assert explain.run(Options(explaining.path, "/state", 100)) == exits.OK

@@ -5,7 +5,7 @@ import pytest
 
 from fallfromgrace.expression import Scope
 from fallfromgrace.insight import Due, measures, stories, story
-from fallfromgrace.lifecycle import Phase
+from fallfromgrace.lifecycle import Instance, Phase
 from fallfromgrace.rules import Selector
 from fallfromgrace.verdict import Result
 from tests.builders import MIB, OUR_PID, Life, Seen, monitor, process
@@ -246,6 +246,38 @@ LARGE, SMALL = hog(1000), hog(500)
             [(0, hog(1000, age=3000.0)), (9, hog(800, age=3000.0))],
             "it recovers in 1h10m, by its age",
         ),
+        (
+            "rmem > 900m until age > 1h for 5m",
+            "term",
+            [(0, hog(1000, age=3000.0)), (9, hog(1000, age=3000.0))],
+            "it recovers in 15m, by its age",
+        ),
+        (
+            "age < 1h",
+            ["term", "after 5m log x", "after 10m kill", "recovered log fine"],
+            [(0, {"age": 3000.0}), (9, {"age": 3000.0})],
+            "step 2 of 3 in 4m51s: log; it recovers in 10m, by its age, then: log",
+        ),
+        (
+            "age < 1h",
+            ["log x @ 20m", "recovered log fine"],
+            [(0, {"age": 3000.0})],
+            "due now: log; it recovers in 10m, by its age, then: log",
+        ),
+        (
+            "age < 1h for 20m",
+            "term",
+            [(0, {"age": 3000.0})],
+            "nothing: it would fire in 20m, and holds for another 10m only, by its age",
+        ),
+        ("age < 1h for 5m", "term", [(0, {"age": 3000.0})], "fires in 5m if it still holds, then: term"),
+        ("1h < age < 2h for 30m", "term", [(0, {"age": 3000.0})], "fires in 40m, by its age, then: term"),
+        (
+            "1h < age < 2h for 90m",
+            "term",
+            [(0, {"age": 3000.0})],
+            "nothing, unless age rises above 1h (it is 50m) for 90m",
+        ),
         # It is not known.
         ("pmem > 20m", "term", [(0, SMALL)], "nothing until pmem can be read"),
         (
@@ -258,7 +290,7 @@ LARGE, SMALL = hog(1000), hog(500)
             "cpu > 90%",
             "term",
             [(0, {"cputime": 1.0, "age": 100.0, "stopped": 0})],
-            "nothing until cpu is known, which takes 10s of watching",
+            "it depends on cpu, which is known after 10s of watching",
         ),
         (
             "cpu > 90%",
@@ -270,7 +302,7 @@ LARGE, SMALL = hog(1000), hog(500)
             "growth(rmem, 10m) > 5m",
             "term",
             [(0, LARGE)],
-            "nothing until growth(rmem, 10m) is known, which takes 10m of watching",
+            "it depends on growth(rmem, 10m), which is known after 10m of watching",
         ),
         (
             "rmem / swap > 2",
@@ -304,6 +336,19 @@ def test_what_cannot_be_done_is_said_with_the_reason():
     assert one("rmem > 900m", "term", (0, LARGE), who=us).next == "nothing: this is fall-from-grace itself (term)"
 
 
+def test_what_comes_of_who_is_left_alone_is_said_to_be_telling_only():
+    protect = [Selector(re.compile("hog"))]
+    only_told = "(only log and notify are done: it is protected)"
+    assert one("rmem > 900m for 1m", ["log x", "term"], (0, LARGE), protect=protect).next == (
+        f"fires in 1m if it still holds, then: log, term {only_told}"
+    )
+    assert one("rmem > 900m", ["log x", "after 1m kill"], (0, LARGE), (9, LARGE), protect=protect).next == (
+        f"step 2 of 2 in 51s: kill {only_told}"
+    )
+    assert one("rmem > 900m for 1m", "log x", (0, LARGE), protect=protect).next.endswith("then: log")
+    assert one("rmem > 900m for 1m", "term tree", (0, LARGE), protect=protect).next.endswith("then: term tree")
+
+
 def test_what_failed_is_tried_again():
     found = one("rmem > 900m", "term", (0, LARGE), (4, LARGE), result=Result.DENIED)
     assert found.next == "term is tried again in 6s"
@@ -314,6 +359,26 @@ def test_of_two_rules_that_signal_the_weaker_waits():
     first, second = told({"rmem > 900m": "stop @ 10m", "rmem > 800m": "term"}, (0, LARGE))
     assert first.next == "nothing: a stronger signal is sent (stop @ 10m)"
     assert second.next == "due now: term"
+
+
+def test_a_signal_that_waits_for_another_one_comes_right_after_it():
+    first, second = told({"rmem > 900m": "usr1", "rmem > 800m": ["usr2 @ 1m", "log x"]}, (0, LARGE))
+    assert first.next == "due now: usr1"
+    assert second.next == "due now: log; usr2 @ 1m is due right after, for a stronger signal is sent"
+    first, second = told({"rmem > 900m": "term", "rmem > 800m": "term"}, (0, LARGE))
+    assert (first.next, second.next) == (
+        "due now: term",
+        "term is due right after, for another rule sends the same signal",
+    )
+
+
+def test_one_who_is_left_alone_does_not_stand_for_all():
+    """Of two one is protected, and to the other one another signal is sent first."""
+    crowd = [(process(101, "hog"), hog(500)), (process(102, "hog holy"), hog(500))]
+    life = Life(monitor({"group.rmem > 900m": ["usr1", "usr2"]}), protect=[Selector(re.compile("holy"))])
+    verdicts = life.sweep(0, crowd)
+    (found,) = stories(life.engine, life.seen, verdicts, life.seen.cases)
+    assert found.next == ("due now: usr1 (pid 101); usr2 (pid 101) is due right after, for a stronger signal is sent")
 
 
 def test_what_is_only_observed_is_said_to_be():
@@ -390,6 +455,17 @@ def test_of_what_the_sweep_said_nothing_about_the_times_are_known_all_the_same()
     found = story(life.engine, life.seen, verdicts, case)
     assert (found.phase, found.known) == (Phase.FIRING, True)
     assert found.next == "log @ 30s is due in 21s; stop @ 1m is due in 51s, when it has run for 1m"
+
+
+def test_what_only_the_daemon_can_know_may_come_at_once():
+    """Its time has passed, and the daemon has watched for longer than we have."""
+    life = Life(monitor({"growth(rmem, 10m) > 5m for 1m": "log x"}))
+    verdicts = life.sweep(100, [(HOG, LARGE)])
+    (case,) = life.seen.cases
+    life.engine.memory.keep(case.key, Instance(Phase.PENDING, since=40.0))
+    assert story(life.engine, life.seen, verdicts, case).next == (
+        "fires if it still holds; it depends on growth(rmem, 10m), which is known after 10m of watching"
+    )
 
 
 def test_verdicts_of_others_are_passed_over():

@@ -69,7 +69,9 @@ def matched(tmp_path, monkeypatch, capsys):
     path = tmp_path / "x.conf"
     path.write_text(CONF)
 
-    def run(name=None, cmdline=None, as_json=False):
+    def run(name=None, cmdline=None, as_json=False, text=""):
+        if text:
+            path.write_text(text)
         status = match.run(Options(path, name, cmdline, as_json))
         out, err = capsys.readouterr()
         run.told = err.splitlines()
@@ -96,6 +98,12 @@ def test_all_monitors_are_shown_with_a_blank_line_between_them(matched):
     status, out = matched()
     assert status == exits.OK
     assert [block.splitlines()[0].partition(":")[0] for block in out.split("\n\n")] == ["final", "servers", "nobody"]
+
+
+def test_what_the_terminal_cannot_show_is_escaped(matched, monkeypatch):
+    monkeypatch.setattr(match.terminal, "encoding", lambda: "ascii")
+    _, out = matched(text="größer:\n  cmdline: server\n  actions: {rmem > 9g: term}\n")
+    assert out.startswith(r"gr\xf6\xdfer: ")
 
 
 def test_where_nothing_matches_the_answer_is_no(matched):

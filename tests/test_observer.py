@@ -4,7 +4,7 @@ import signal
 import pytest
 
 from fallfromgrace import observer
-from fallfromgrace.lifecycle import Instance, Phase
+from fallfromgrace.lifecycle import Instance, Phase, RunningClock
 from fallfromgrace.memory import Memory, Ways
 from fallfromgrace.observer import Observer
 from fallfromgrace.protection import Self
@@ -131,6 +131,45 @@ def test_what_it_cannot_know_is_as_the_daemon_says_at_every_look(known, watching
     seeing.assume(remembered((key, known), ladders={key[0]: rule.ladder}))
     for _ in range(2):
         assert seeing.observe().engine.memory.instance(key) == known
+
+
+@pytest.mark.parametrize(
+    ("rule", "known", "news"),
+    [
+        ("rmem > 10m for 5m", None, True),  # of which the daemon says nothing
+        ("rmem > 10m for 5m", Instance(Phase.PENDING, 990.0), False),
+        ("rmem > 10m for 5m", Instance(Phase.PENDING, 100.0), False),  # it fires by now, as the daemon knows
+        ("rmem > 10m", Instance(Phase.FIRING, 900.0), False),
+        ("rmem > 1g", Instance(Phase.FIRING, 900.0, acted=True), True),
+        ("rmem > 1g", None, False),
+        ("swap > 1m", Instance(Phase.FIRING, 900.0), False),  # which we cannot read
+    ],
+)
+def test_what_was_not_so_when_the_daemon_wrote_is_news(rule, known, news, watching):
+    seeing, _ = watching({rule: ["term", "recovered log a"]})
+    (asked,) = seeing.config.monitors[0].rules
+    key = ("m", asked.key), HOG.id
+    instances = [(key, known)] if known else []
+    seeing.assume(remembered(*instances, ladders={key[0]: asked.ladder}))
+    assert (key in seeing.observe().news) is news
+
+
+@pytest.mark.parametrize(("since", "news"), [(None, True), (990.0, False), (995.0, True)])
+def test_that_somebody_runs_again_is_news(since, news, watching):
+    seeing, _ = watching({"rmem > 10m": "stop @ 10m", "rmem > 11m": "term"})
+    rules = seeing.config.monitors[0].rules
+    ladders = {("m", each.key): each.ladder for each in rules}
+    firing = [((key, HOG.id), Instance(Phase.FIRING, 900.0)) for key in ladders]
+    memory = remembered(*firing, ladders=ladders)
+    memory.clocks[HOG.id, False] = RunningClock(since, ("m", "stop @ 10m"))
+    seeing.assume(memory, written=995.0)
+    news = {(("m", rules[0].key), HOG.id)} if news else set()
+    assert {key for key in seeing.observe().news if key[1] == HOG.id} == news
+
+
+def test_without_a_daemon_nothing_is_news(watching):
+    seeing, _ = watching({"rmem > 10m for 5m": "term"})
+    assert seeing.observe().news == frozenset()
 
 
 def test_without_a_daemon_what_cannot_be_known_is_nothing(watching):

@@ -61,6 +61,17 @@ def test_without_a_daemon_nothing_is_done():
 def test_who_is_protected_is_said_to_be_so():
     protect = [Selector(re.compile("hog"))]
     assert lived("rmem > 100m", "term", (0, 200), protect=protect).state == "firing, protected"
+    assert lived("rmem > 100m", ["log x", "term"], (0, 200), (9, 200), protect=protect).state == "firing, protected"
+    assert lived("rmem > 100m", ["term", "after 1m kill"], (0, 200), protect=protect).state == "firing 1/2, protected"
+
+
+def test_that_one_of_several_is_protected_does_not_stand_for_all():
+    """The other one was signalled, and is to be again."""
+    crowd = [(process(101, "hog"), 500), (process(102, "hog holy"), 500)]
+    life = Life(monitor({"group.rmem > 900m": "usr1 @ 1m"}), protect=[Selector(re.compile("holy"))])
+    life.look(0, *crowd)
+    [section] = pictured(life, life.sweep(10, crowd))
+    assert section.gauges[0].state == "firing, usr1 @ 1m in 50s"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -379,6 +380,12 @@ def test_the_command_shows_a_file(tmp_path, capsys):
     (path := Path(tmp_path) / "x.json").write_bytes(encoded(made()))
     assert cli.main(["status", "--json", "--state", str(path)]) == exits.OK
     assert json.loads(capsys.readouterr().out)["pid"] == os.getpid()
+
+
+def test_where_stdout_was_closed_nobody_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    (path := Path(tmp_path) / "x.json").write_bytes(encoded(made()))
+    assert cli.main(["status", "--state", str(path)]) == exits.OK
 
 
 def test_a_rule_that_failed_shows_when_it_is_tried_again(shown):

@@ -70,6 +70,20 @@ def test_a_terminal_is_colourful_unless_it_cannot_or_somebody_said_no(
     assert (terminal.colourful(stream), terminal.moves(stream)) == (colourful, moves)
 
 
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("ascii", r"gr\xf6\u6f22"), ("latin-1", "grö\\u6f22"), ("utf-8", "grö漢")]
+)
+def test_what_stdout_cannot_take_is_escaped(encoding, shown, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+    assert terminal.showable("grö漢") == shown
+
+
+@pytest.mark.parametrize("stream", [None, io.StringIO()])
+def test_what_takes_no_bytes_takes_what_everything_does(stream, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert terminal.encoding() == "ascii"
+
+
 def test_a_text_is_painted_only_where_there_are_colours():
     assert terminal.paint("x", "bold", "red", on=True) == "\x1b[1;31mx\x1b[0m"
     assert terminal.paint("x", "bold", "red", on=False) == "x"

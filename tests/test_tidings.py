@@ -5,12 +5,13 @@ from fallfromgrace.memory import Memory, Ways
 from fallfromgrace.published import Act, Loading, Looks, Published, Reload, RuleText, Spread, Watching
 from fallfromgrace.state import Moment
 from fallfromgrace.table import ProcessId
-from fallfromgrace.tidings import coming, deeds, heading
+from fallfromgrace.tidings import Basis, coming, deeds, heading, silence
 from tests.builders import config, monitor
 
 NOW = 10_000.0
 RULES = config(monitor({"rmem > 900m": "term @ 1m"}, name="browser"))
 BROWSER = Watching("browser", False, (RuleText("rmem > 900m", "rmem>900m", ("term @ 1m",)),), 1, ())
+CHANGED = 1e9 - 5000
 NO_TIME = Spread(0, 0.0, (), (0,))
 
 
@@ -29,7 +30,7 @@ def daemon(**other):
 
 
 def said(found, rules=RULES):
-    return heading(found, rules, "/etc/x.conf", 12, NOW, "1.1")
+    return heading(found, Basis(rules, "/etc/x.conf", CHANGED), 12, NOW, "1.1")
 
 
 def test_a_daemon_is_told_by_its_pid_and_what_it_costs():
@@ -61,13 +62,29 @@ def test_that_there_is_none_is_told():
             {"configuration": Loading(1, 1, moment(99), 0, 1, Reload(moment(60), False, ()))},
             "the last reload was refused 1m ago",
         ),
-        ({"monitors": ()}, "the daemon goes by other rules than these"),
-        ({"monitors": (BROWSER._replace(rules=()),)}, "the daemon goes by other rules than these"),
+        (
+            {"monitors": ()},
+            "the daemon has loaded other rules than there are now; 'kill -HUP 4121' makes it take these",
+        ),
+        ({"monitors": (BROWSER._replace(rules=()),)}, "the daemon has loaded other rules than there are now"),
+        ({"monitors": (BROWSER._replace(observe=True),)}, "the daemon has loaded other rules than there are now"),
+        ({"config": "/etc/y.conf"}, "the daemon goes by /etc/y.conf, and not by what is shown here"),
+        (
+            {"configuration": Loading(1, 1, Moment(CHANGED - 1, NOW - 99), 0, 0, None)},
+            "/etc/x.conf was changed after the daemon had loaded it; 'kill -HUP 4121' makes it take that",
+        ),
     ],
 )
 def test_what_is_not_as_it_should_be_is_told(other, warning):
     [told] = said(daemon(**other)).warnings
     assert told.startswith(warning)
+
+
+def test_a_daemon_that_writes_nothing_is_said_to_be_silent():
+    assert silence(daemon(written=moment(25)), NOW) == ""
+    assert silence(daemon(written=moment(26)), NOW) == (
+        "the daemon says nothing: it last did 26s ago, and its interval is 10s; it is stopped, hangs, or cannot write"
+    )
 
 
 def test_a_reload_that_was_taken_is_as_it_should_be():

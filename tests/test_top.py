@@ -1,8 +1,12 @@
+import fcntl
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -111,6 +115,20 @@ def test_who_reads_no_more_is_noticed_before_there_is_more_to_say(conf):
         running.kill()
         running.wait()
         running.stderr.close()
+
+
+def test_on_a_terminal_that_can_do_nothing_else_plain_lines_are_no_wider_than_that(conf, mark):
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    command = [sys.executable, PROGRAM, "top", "--once", "--state", "/nonexistent/x", "-c", conf]
+    with victim(mark):
+        done = subprocess.run(command, stdout=theirs, timeout=30, env={**os.environ, "TERM": "dumb"}, check=False)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == exits.OK
+    assert mark[:10] not in shown  # it is further to the right
+    assert all(len(line) <= 60 and line.isascii() for line in shown.splitlines())
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])

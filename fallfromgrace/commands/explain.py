@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from fallfromgrace import config, exits, measures, privileges, procfs, published, terminal
+from fallfromgrace import config, exits, files, measures, privileges, procfs, published, terminal, tidings
 from fallfromgrace.arguments import DEFAULT_CONFIG
+from fallfromgrace.config import Written
 from fallfromgrace.docket import Case
+from fallfromgrace.errors import ConfigError
 from fallfromgrace.explanation import Basis, Explained, Explanation, as_json, lines
 from fallfromgrace.expression import RATES, Growth
 from fallfromgrace.logs import one_line
@@ -23,7 +25,7 @@ from fallfromgrace.protection import Self
 from fallfromgrace.published import Published
 from fallfromgrace.records import dataclass, replace
 from fallfromgrace.relations import cases, relation
-from fallfromgrace.rules import Config, Rule
+from fallfromgrace.rules import Config
 from fallfromgrace.table import Descent, Process
 from fallfromgrace.units import format_duration
 from fallfromgrace.values import owner
@@ -50,17 +52,26 @@ def run(options: Options) -> int:
         return _tell_nobody(options, why)
     found = _daemon(options.state)
     path = options.config or Path(found.config if found else DEFAULT_CONFIG)
-    explanation = _explained(options.pid, config.load(path), path, found)
+    written = _read(path, None if options.config else found)
+    explanation = _explained(options.pid, By(written.config, path, files.changed_at(written.files)), found)
     if explanation is None:
         return _tell_nobody(options, f"process {options.pid} has ended")
     if options.as_json:
         _print_json(as_json(explanation))
     else:
-        _print(lines(explanation, terminal.width(), terminal.colourful()))
+        print(terminal.showable("\n".join(lines(explanation, terminal.width(), terminal.colourful()))))
     if explanation.ended:
         exits.complain(f"process {options.pid} has ended while it was being explained")
         return exits.NO
     return exits.OK if any(each.covered or each.reached for each in explanation.relations) else exits.NO
+
+
+class By(NamedTuple):
+    """What is explained by: a configuration, its file, and when that was last changed."""
+
+    config: Config
+    path: Path
+    changed: float
 
 
 def _print_json(values: object) -> None:
@@ -74,12 +85,6 @@ def _tell_nobody(options: Options, why: str) -> int:
     else:
         exits.complain(why)
     return exits.NO
-
-
-def _print(told: Iterable[str]) -> None:
-    """Whatever the terminal can show."""
-    encoding = sys.stdout.encoding or "ascii"
-    print("\n".join(told).encode(encoding, errors="backslashreplace").decode(encoding))
 
 
 # --- who that is ---
@@ -150,8 +155,18 @@ def _daemon(state: str) -> Published | None:
         return None
     if published.lives(found):
         return found
-    _say(f"note: the daemon that has written {state} (pid {found.pid}) has ended")
+    end = "has ended" if published.of_now(found) else published.ELSEWHERE
+    _say(f"note: the daemon that has written {state} (pid {found.pid}) {end}")
     return None
+
+
+def _read(path: Path, daemon: Published | None) -> Written:
+    try:
+        return config.read(path)
+    except ConfigError:
+        if daemon:
+            _say(f"note: the daemon (pid {daemon.pid}) goes on by what it has loaded, which 'status' shows")
+        raise
 
 
 def _say(text: str) -> None:
@@ -164,40 +179,28 @@ def _self_of(found: Published) -> Self:
     return Self(found.pid, uid or None)
 
 
-def _notes(loaded: Config, path: Path, found: Published | None, asked: Sequence[Case]) -> Iterator[str]:
+def _notes(by: By, found: Published | None, asked: Sequence[Case]) -> Iterator[str]:
     if any(map(_asks_rates, asked)):
-        usual = max(found.interval if found else loaded.settings.interval, _RATE_SECONDS)
+        usual = max(found.interval if found else by.config.settings.interval, _RATE_SECONDS)
         yield f"cpu, read and write are over the last second here, and over {format_duration(usual)} for the daemon"
     if not found:
         return
+    if silent := tidings.silence(found, time.monotonic()):
+        yield silent
     if any(case.rule.growths for case in asked):
         yield "growth is known to the daemon only, which has watched for longer; what it makes of that is shown"
-    if os.path.abspath(path) != found.config:
-        yield f"the daemon goes by {found.config}"
-    elif _differs(loaded, found):
-        yield f"the daemon has loaded other rules than there are now; 'kill -HUP {found.pid}' makes it take these"
+    if other := tidings.divergence(found, tidings.Basis(by.config, os.path.abspath(by.path), by.changed)):
+        yield other
     if procfs.read_euid(found.pid) == 0 != os.geteuid():
         yield "the daemon is root's and can read what you cannot"
-
-
-def _differs(loaded: Config, found: Published) -> bool:
-    ours = [(each.name, each.observe, [_written(rule) for rule in each.rules]) for each in loaded.monitors]
-    theirs = [
-        (each.name, each.observe, [(rule.trigger, list(rule.actions)) for rule in each.rules])
-        for each in found.monitors
-    ]
-    return ours != theirs
-
-
-def _written(rule: Rule) -> tuple[str, list[str]]:
-    return rule.key, [str(item.action) for item in rule.items]
 
 
 # --- what is found out ---
 
 
-def _explained(pid: int, loaded: Config, path: Path, found: Published | None) -> Explanation | None:
+def _explained(pid: int, by: By, found: Published | None) -> Explanation | None:
     """Everything; None where the process has ended before anything could be known of it."""
+    loaded = by.config
     settings = replace(loaded.settings, interval=_RATE_SECONDS)
     with Progress(f"readings for {pid}", None) as progress:
 
@@ -210,7 +213,7 @@ def _explained(pid: int, loaded: Config, path: Path, found: Published | None) ->
         seen = _Patient(progress)
         myself = _self_of(found) if found else None
         with Observer(replace(loaded, settings=settings), say, myself=myself, going_on=seen.go_on) as observer:
-            return _looked(pid, observer, found, seen.go_on, lambda asked: _basis(loaded, path, found, asked))
+            return _looked(pid, observer, found, seen.go_on, lambda asked: _basis(by, found, asked))
 
 
 class _Patient:
@@ -225,9 +228,9 @@ class _Patient:
         self._progress.step(self._done, note)
 
 
-def _basis(loaded: Config, path: Path, found: Published | None, asked: Sequence[Case]) -> Basis:
+def _basis(by: By, found: Published | None, asked: Sequence[Case]) -> Basis:
     written = max(0.0, time.monotonic() - found.written.monotonic) if found else 0.0
-    return Basis(str(path), found.pid if found else None, written, tuple(_notes(loaded, path, found, asked)))
+    return Basis(str(by.path), found.pid if found else None, written, tuple(_notes(by, found, asked)))
 
 
 def _looked(
@@ -251,13 +254,15 @@ def _looked(
     ended = again is None or again.id != process.id or not scene.look.readings.lives(process.id)
     shown = _shown(known, scene)
     above = [pid for pid, _ in shown.parents]
-    relations = tuple(relation(covered, known, above, scene, asked) for covered in scene.look.covered)
+    interval = found.interval if found else 0.0
+    relations = tuple(relation(covered, known, above, scene, asked, interval) for covered in scene.look.covered)
     return Explanation(shown, basis(asked), relations, scene.now, ended)
 
 
 def _scene(observer: Observer, found: Published | None) -> Scene:
     """Of several looks each is the first one, but for what is counted from one to the next."""
-    observer.assume(found.memory if found else Memory())
+    memory, written = (found.memory, found.written.monotonic) if found else (Memory(), None)
+    observer.assume(memory, written)
     return observer.observe()
 
 

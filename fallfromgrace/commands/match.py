@@ -80,7 +80,10 @@ def run(options: Options) -> int:
         asked = [covered for covered in look.covered if options.name in (None, covered.monitor.name)]
         _measure(source, look, list(_concerned(asked, look)), now)
     found = [_Found(covered.monitor.name, _group(covered, look), list(_rows(covered, look))) for covered in asked]
-    print(json.dumps([_as_json(each) for each in found], indent=2) if options.as_json else "\n\n".join(_shown(found)))
+    if options.as_json:
+        print(json.dumps([_as_json(each) for each in found], indent=2))
+    else:
+        print(terminal.showable("\n\n".join(_shown(found))))
     return exits.OK if any(covered.descents for covered in asked) else exits.NO
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -39,7 +38,7 @@ def run(options: Options) -> int:
     if options.as_json:
         print(json.dumps(as_json(picture), indent=2))
     else:
-        paper = Paper(terminal.width(), terminal.colourful(), sys.stdout.encoding or "ascii")
+        paper = Paper(terminal.width(), terminal.colourful(), terminal.encoding())
         print("\n".join(shown(picture, paper)))
     if picture.living:
         return exits.OK
@@ -70,7 +69,7 @@ class Picture(NamedTuple):
     def end(self) -> str:
         """How it came that there is no such daemon."""
         which = f"the daemon that wrote this (pid {self.found.pid})"
-        end = "has ended" if self.in_our_time else "ran before the machine was started anew, or in another container"
+        end = "has ended" if self.in_our_time else published.ELSEWHERE
         return f"{which} {end}"
 
     @property

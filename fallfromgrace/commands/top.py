@@ -17,7 +17,7 @@ from fallfromgrace.errors import ConfigError
 from fallfromgrace.logs import one_line
 from fallfromgrace.memory import Memory
 from fallfromgrace.observer import Observer, Scene
-from fallfromgrace.pen import Paper
+from fallfromgrace.pen import Paper, Ruler
 from fallfromgrace.picture import Picture
 from fallfromgrace.portrayal import Portrait, Texts, Turns
 from fallfromgrace.protection import Self
@@ -65,7 +65,7 @@ def _run_live(options: Options) -> int:
             event = Event.RESIZED
             while event is Event.RESIZED:
                 paper = canvas.paper
-                canvas.draw(lines(picture._replace(hint="q quits"), paper), paper)
+                canvas.draw(lines(picture._replace(hint=canvas.hint), paper), paper)
                 event = canvas.wait(due)
             if event is Event.QUIT:
                 break
@@ -83,10 +83,11 @@ def _run_once(options: Options) -> int:
 
 def _run_plain(options: Options) -> int:
     """Everything, as often, until nobody reads it any more."""
+    paper = Paper(terminal.width(), ruler=Ruler(terminal.columns, terminal.cut))
     with contextlib.closing(Watch(options, _complain)) as watch:
         while True:
             due = time.monotonic() + options.every
-            print("\n".join(map(plain, lines(watch.picture(), Paper()))), flush=True)
+            print("\n".join(map(plain, lines(watch.picture(), paper))), flush=True)
             if options.once or _is_left_alone(due):
                 return exits.OK
             print()
