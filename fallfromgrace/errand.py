@@ -27,7 +27,7 @@ from fallfromgrace import pressure, procfs
 ARGUMENTS, ROLLUP, STAT, IO = range(4)
 _FILES = ("cmdline", "smaps_rollup", "", "io")
 # Not ours: who looks for the daemon by its name must not find this one.
-_NAME = b"fall-from-proc"
+NAME = "fall-from-proc"
 
 # Pids in one batch: what fits into a message.
 MOST = 1000
@@ -212,7 +212,7 @@ def _become_nobody(keep: Collection[int]) -> None:
                 os.close(int(name))
     with contextlib.suppress(OSError):
         comm = os.open("/proc/self/comm", os.O_WRONLY)
-        os.write(comm, _NAME)
+        os.write(comm, NAME.encode())
         os.close(comm)
 
 

@@ -9,7 +9,7 @@ from math import inf
 from types import TracebackType
 from typing import NamedTuple
 
-from fallfromgrace import privileges, procfs
+from fallfromgrace import errand, orders, privileges, procfs
 from fallfromgrace.docket import Case, InstanceKey
 from fallfromgrace.engine import Engine
 from fallfromgrace.expression import wholes
@@ -29,6 +29,15 @@ from fallfromgrace.verdict import Verdict
 _AGAIN_SECONDS = 0.05
 # So many readings are made at a time, and then it is told that it goes on.
 _BATCH = 50
+
+
+def others(seen: ProcessTable) -> ProcessTable:
+    """All but ourselves, and but the children with which a daemon reads, which that leaves out, too."""
+    return ProcessTable(each for each in seen if each.id.pid != os.getpid() and not _reads(each))
+
+
+def _reads(process: Process) -> bool:
+    return orders.FLAG in process.image.cmdline and procfs.read_comm(process.id.pid) == errand.NAME
 
 
 class Scene(NamedTuple):
@@ -137,7 +146,7 @@ class Observer:
     def _without_us(self, seen: ProcessTable) -> ProcessTable:
         """The same as the last time if nothing has changed."""
         if seen is not self._seen:
-            self._seen, self._others = seen, ProcessTable(each for each in seen if each.id.pid != os.getpid())
+            self._seen, self._others = seen, others(seen)
         return self._others
 
     def read(self, look: Look, wants: Collection[Want]) -> None:

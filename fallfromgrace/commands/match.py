@@ -19,6 +19,7 @@ from fallfromgrace.intervals import Interval
 from fallfromgrace.linux import LinuxSource
 from fallfromgrace.logs import one_line
 from fallfromgrace.looks import Look
+from fallfromgrace.observer import others
 from fallfromgrace.patience import Patience, Pattern, limited
 from fallfromgrace.progress import Progress
 from fallfromgrace.protection import Self
@@ -75,7 +76,7 @@ def run(options: Options) -> int:
     engine = Engine(wanted, Self(os.getpid(), None if privileges.acts_on_everybody() else os.geteuid()))
     with contextlib.closing(LinuxSource(_say)) as source:
         table, now = _everybody(source)
-        look = engine.look(_others(table), (), now)
+        look = engine.look(others(table), (), now)
         # All monitors are asked, for an earlier one may be final.
         asked = [covered for covered in look.covered if options.name in (None, covered.monitor.name)]
         _measure(source, look, list(_concerned(asked, look)), now)
@@ -100,11 +101,6 @@ def _everybody(source: LinuxSource) -> tuple[ProcessTable, float]:
             return source.look(now), now
         except Unready:
             time.sleep(_AGAIN_SECONDS)
-
-
-def _others(table: ProcessTable) -> ProcessTable:
-    """All but ourselves, whose command line has the regex in it."""
-    return ProcessTable(process for process in table if process.id.pid != os.getpid())
 
 
 def _wanted(options: Options) -> Config:
