@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from fallfromgrace.agenda import AGE_TICK_SECONDS, TICK_SECONDS
 from fallfromgrace.expectation import Deed, Expectation
 from fallfromgrace.table import ProcessId
 from fallfromgrace.verdict import Outcome, Result
 
-# Times that are no more than this apart are the same: the daemon's looks are at ticks of so many seconds.
-SAME_SECONDS = 0.05
+# What is done at the time that is expected may be so much before or after it: the daemon's looks are at ticks of so
+# many seconds, and those for the sake of an age at longer ones.
+SAME_SECONDS, LATE_SECONDS = TICK_SECONDS, AGE_TICK_SECONDS
 
 
 class Done(NamedTuple):
@@ -52,7 +54,7 @@ def compared(expected: Iterable[Expectation], done: Iterable[Done]) -> list[Pair
 
 
 def _is(expectation: Expectation, done: Done) -> bool:
-    near = round(abs(expectation.at - done.at), 6) <= SAME_SECONDS
+    near = -SAME_SECONDS <= round(done.at - expectation.at, 6) <= LATE_SECONDS
     return near and expectation.means(done.process, done.deed)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -53,16 +54,28 @@ def check(path: Path) -> None:
     """Raises UsageError or Failure where there can be no picture: before much work is done for it."""
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--plot makes a file whose name ends with {', '.join(SUFFIXES)}; '{path}' does not")
-    if path.is_dir():
-        raise UsageError(f"--plot: {path} is a directory; write the name of a file")
-    if not path.parent.is_dir():
-        raise UsageError(f"--plot: there is no directory {path.parent}; make it first")
+    _check_place(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of one library about another
             import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise Failure(f"--plot needs matplotlib ({error}); {_CURE}") from None
+
+
+def _check_place(path: Path) -> None:
+    try:
+        there = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        there = None
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    if there and stat.S_ISDIR(there.st_mode):
+        raise UsageError(f"--plot: {path} is a directory; write the name of a file")
+    if not os.path.isdir(path.parent):
+        raise UsageError(f"--plot: there is no directory {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise NotPermitted(f"--plot: only who may write to {path.parent} can make {path.name} there")
 
 
 def draw(panels: Sequence[Panel], title: str, times: Times, path: Path) -> None:
@@ -81,16 +94,21 @@ def draw(panels: Sequence[Panel], title: str, times: Times, path: Path) -> None:
 def _replace(path: Path, data: bytes) -> None:
     draft = path.with_name(f".{path.name[:100]}.{os.getpid()}")
     try:
-        try:
-            draft.write_bytes(data)
-            draft.replace(path)
-        except OSError:
-            draft.unlink(missing_ok=True)
-            raise
-    except PermissionError as error:
-        raise NotPermitted(f"cannot write {path}: {error.strerror}") from error
+        with draft.open("xb") as file:  # whatever is there already may be a link of somebody else's
+            try:
+                file.write(data)
+                file.flush()
+                draft.replace(path)
+            except BaseException:
+                draft.unlink(missing_ok=True)
+                raise
     except OSError as error:
-        raise Failure(f"cannot write {path}: {error.strerror}") from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> Failure:
+    kind = NotPermitted if isinstance(error, PermissionError) else Failure
+    return kind(f"cannot write {path}: {error.strerror}")
 
 
 def plain(text: str, longest: int) -> str:

@@ -197,6 +197,8 @@ def _value(name: str, value: object) -> float | None:
     return value
 
 
+# Of later times a float has no fractions that matter.
+_LAST = 1e13
 _PID, _UID, _NUMBER = number(0, 1 << 22), number(0, (1 << 32) - 1), number(0, 1 << 63)
 _HEADER = fields(
     {
@@ -204,8 +206,8 @@ _HEADER = fields(
         "program": text,
         "boot": text,
         "wall": seconds(),
-        "monotonic": seconds(),
-        "every": seconds(),
+        "monotonic": seconds(_LAST),
+        "every": seconds(_LAST),
         "only_uid": maybe(_UID),
         "config": text,
         "facets": each(_facet),
@@ -215,5 +217,5 @@ _LINES: Mapping[object, Form[tuple[Any, ...]]] = {
     "gone": row(text, _NUMBER),
     "process": row(text, _NUMBER, row(_PID, _NUMBER, _PID, _PID, _state, text, _UID, text)),
     "sample": row(text, _NUMBER, _changes),
-    "frame": row(text, seconds()),
+    "frame": row(text, seconds(_LAST)),
 }

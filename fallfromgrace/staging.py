@@ -21,6 +21,8 @@ from fallfromgrace.units import LONGEST
 _TICKS_A_SECOND = 100
 # A number that only grows is known up to where it is known no more, or its process ends: it is read once just before.
 _JUST_BEFORE = 0.001
+# Where nothing becomes another, so many steps are looked at, evenly spread over all.
+_MOST_LOOKS = 1000
 # Users of whom this machine knows nothing have numbers that hardly anybody has.
 _FIRST_STRANGER = 4_000_000_000
 
@@ -46,11 +48,16 @@ def staged(scenario: Scenario, config: Config) -> Staged:
     step = scenario.step or config.settings.interval
     parts = [_Part(actor, step, strangers) for actor in scenario.actors]
     machine = {name: Track(series, step) for name, series in scenario.machine.items()}
-    until = scenario.until or _end(scenario, step)
+    until = lasts(scenario, config)
     times = tuple(_times(scenario, step, until))
     names = {part.id: part.actor.name for part in parts}
     known = _acquainted(config, strangers) if strangers else config
     return Staged(partial(_frame, parts=parts, machine=machine), times, until, names, known)
+
+
+def lasts(scenario: Scenario, config: Config) -> float:
+    """How many seconds a test takes."""
+    return scenario.until or _end(scenario, scenario.step or config.settings.interval)
 
 
 # --- when -------------------------------------------------------------------------------------------------------
@@ -63,8 +70,9 @@ def _end(scenario: Scenario, step: float) -> float:
 
 
 def _times(scenario: Scenario, step: float, until: float) -> list[float]:
-    """The moments at which something is another, and the end."""
-    times = {0.0, until}
+    """The moments at which something is another, steps in between, and the end."""
+    steps = int(until / step)
+    times = {0.0, until, *(at * step for at in range(0, steps, 1 + steps // _MOST_LOOKS))}
     for at, cut in _changes(scenario, step):
         times |= {at, at - _JUST_BEFORE} if cut and at else {at}
     return sorted({round(at, 6) for at in times if at <= until})

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from fallfromgrace import terminal
 from fallfromgrace.expression import Growth, Measured, Scope
 from fallfromgrace.frames import Frame
 from fallfromgrace.logs import one_line, shown_cmdline
 from fallfromgrace.readings import FACETS, Facet, needed
-from fallfromgrace.rules import Config, Exec, Rule, counted
+from fallfromgrace.rules import Adjust, Config, Exec, Rule, Signal, Target, counted
 from fallfromgrace.simulation import Happening
 from fallfromgrace.table import Process, ProcessId
 from fallfromgrace.units import human_duration
@@ -18,7 +19,9 @@ from fallfromgrace.verdict import Kind, Verdict
 
 # Columns are as wide as their names and rules need, up to this.
 _WIDEST = 32
-_SEPARATOR = "  "
+_SEPARATOR, _CUT = "  ", "..."
+# Where there is less room these are cut, and so much of each is worth more than other columns.
+_TEXTS, _READABLE, _LEAST = ("ACTION", "MONITOR", "RULE"), 10, 6
 
 
 def since_text(seconds: float) -> str:
@@ -87,37 +90,67 @@ def row(happening: Happening, began: float, wall: float) -> Row:
 class Columns:
     """Rows one below the other, before it is known which there will be: by what the configuration has."""
 
-    def __init__(self, config: Config, clock: int) -> None:
-        """`clock` is how many characters a time has."""
+    def __init__(self, config: Config, clock: int, room: int | None = None) -> None:
+        """`clock` is how many characters a time has, `room` how many columns a line may take: None for any number."""
         rules = [(monitor, rule) for monitor in config.monitors for rule in monitor.rules]
         doings = [_written(rule) for _, rule in rules]
-        self._widths = (
-            max(clock, len("TIME")),
-            len("+1h02m12.3s"),
-            _width(["MONITOR", *(monitor.name for monitor, _ in rules)]),
-            len("4194304"),
-            _width(["RULE", *(rule.text for _, rule in rules)]),
-            len("1023.9m"),
-            _width(["ACTION", *(each for doing in doings for each in doing)]),
-            len("dry-run"),
-        )
+        widths = {
+            "TIME": max(clock, len("TIME")),
+            "SINCE": len("+1h02m12.3s"),
+            "MONITOR": _width(["MONITOR", *(monitor.name for monitor, _ in rules)]),
+            "PID": len("4194304"),
+            "RULE": _width(["RULE", *(rule.text for _, rule in rules)]),
+            "VALUE": len("1023.9m"),
+            "ACTION": _width(["ACTION", *(each for doing in doings for each in doing)]),
+            "RESULT": len("dry-run"),
+        }
+        self._cuts = room is not None
+        self._widths = widths if room is None else _narrowed(widths, room)
 
     @property
     def head(self) -> str:
         """What is above them."""
-        return self._line(("TIME", "SINCE", "MONITOR", "PID", "RULE", "VALUE", "ACTION", "RESULT", "COMMAND"))
+        return self._line({name: name for name in (*self._widths, "COMMAND")})
 
     def line(self, row: Row, clock: str) -> str:
         """A row, its time as `clock` has it."""
-        pid, since = "" if row.pid is None else str(row.pid), since_text(row.since)
-        return self._line(
-            (clock, since, row.monitor, pid, row.rule, row.value, row.doing, row.result, one_line(row.cmdline))
-        )
+        cells = {
+            "TIME": clock,
+            "SINCE": since_text(row.since),
+            "MONITOR": row.monitor,
+            "PID": "" if row.pid is None else str(row.pid),
+            "RULE": row.rule,
+            "VALUE": row.value,
+            "ACTION": row.doing,
+            "RESULT": row.result,
+            "COMMAND": one_line(row.cmdline),
+        }
+        return self._line(cells)
 
-    def _line(self, cells: Sequence[str]) -> str:
-        *most, last = [one_line(cell) for cell in cells]
-        padded = [cell.ljust(width) for cell, width in zip(most, self._widths, strict=True)]
-        return _SEPARATOR.join([*padded, last]).rstrip()
+    def _line(self, cells: Mapping[str, str]) -> str:
+        shown = [self._cell(one_line(cells[name]), width) for name, width in self._widths.items()]
+        return _SEPARATOR.join([*shown, one_line(cells["COMMAND"])]).rstrip()
+
+    def _cell(self, text: str, width: int) -> str:
+        if self._cuts and terminal.columns(text) > width:
+            text = terminal.cut(text, width - len(_CUT)) + _CUT
+        return text + " " * (width - terminal.columns(text))
+
+
+def _narrowed(widths: Mapping[str, int], room: int) -> dict[str, int]:
+    """Without what can best be done without, and with less of the texts, so that what was done can be read."""
+    found = dict(widths)
+    for name in ("RESULT", "SINCE"):
+        least = {**found, **{text: min(found[text], _READABLE) for text in _TEXTS}}
+        if _taken(least) > room:
+            del found[name]
+    while _taken(found) > room and (widest := max(_TEXTS, key=lambda name: found[name])) and found[widest] > _LEAST:
+        found[widest] -= 1
+    return found
+
+
+def _taken(widths: Mapping[str, int]) -> int:
+    return sum(widths.values()) + len(_SEPARATOR) * (len(widths) - 1)
 
 
 def _written(rule: Rule) -> Iterator[str]:
@@ -126,7 +159,7 @@ def _written(rule: Rule) -> Iterator[str]:
 
 
 def _width(texts: Sequence[str]) -> int:
-    return min(_WIDEST, max(map(len, texts)))
+    return min(_WIDEST, max(map(terminal.columns, texts)))
 
 
 class Tally:
@@ -219,6 +252,7 @@ class _Doubt:
             self.whom.add(whom)
 
 
+_NOT_RECORDED = "was not recorded; record with a configuration that has this rule"
 _TELLING = frozenset({Kind.UNKNOWN, Kind.EARLY, Kind.PROTECTED, Kind.SPARED})
 
 
@@ -233,21 +267,31 @@ class Doubts:
     def hear(self, at: float, verdict: Verdict) -> None:
         """What a rule says."""
         if verdict.kind in _TELLING:
-            key = verdict.monitor.name, verdict.rule.text, self._reason(verdict)
-            self._doubts.setdefault(key, _Doubt(at)).add(at, verdict.process.id if verdict.process else None)
+            self._add(at, verdict, self._reason(verdict))
+        elif verdict.kind is Kind.FIRE and _wants_largest(verdict) and FACETS["pmem"] not in self._facets:
+            self._add(at, verdict, f"who is the largest was told by rmem, for pmem {_NOT_RECORDED}")
+
+    def _add(self, at: float, verdict: Verdict, reason: str) -> None:
+        key = verdict.monitor.name, verdict.rule.text, reason
+        self._doubts.setdefault(key, _Doubt(at)).add(at, verdict.process.id if verdict.process else None)
 
     def _reason(self, verdict: Verdict) -> str:
         if verdict.kind in (Kind.PROTECTED, Kind.SPARED):
             return f"nothing would have been done: {verdict.reason}"
         missing = next((each for each in verdict.rule.trigger.measured if verdict.reason.startswith(f"{each} ")), None)
         if missing and not _facets(missing) <= set(self._facets):
-            return f"{missing} was not recorded; record with a configuration that has this rule"
+            return f"{missing} {_NOT_RECORDED}"
         return verdict.reason.replace(" cannot be read", " could not be read")
 
     def notes(self, began: float) -> Iterator[str]:
         """One line for each."""
         for (monitor, rule, reason), doubt in self._doubts.items():
             yield f"{monitor}: rule '{rule}': {reason} ({_extent(doubt, began)})"
+
+
+def _wants_largest(verdict: Verdict) -> bool:
+    action = verdict.item.action if verdict.item else None
+    return isinstance(action, (Signal, Adjust)) and action.target is Target.LARGEST
 
 
 def _extent(doubt: _Doubt, began: float) -> str:

@@ -1,3 +1,7 @@
+import contextlib
+import os
+import resource
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -50,6 +54,26 @@ def test_where_there_can_be_no_file_there_is_no_picture(tmp_path):
         plot.check(tmp_path / "x.svg")
     with pytest.raises(exits.UsageError, match="there is no directory"):
         plot.check(tmp_path / "no" / "x.svg")
+    with pytest.raises(exits.Failure, match="File name too long"):
+        plot.check(tmp_path / f"{'x' * 300}.svg")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
+@pytest.mark.parametrize("name", ["x.svg", "closed/x.svg"])
+def test_where_one_may_not_write_there_is_no_picture(name, drawing, tmp_path):
+    """Also where it may not even be known what is there."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "closed").mkdir(mode=0o700)
+    child = os.fork()
+    if child == 0:
+        os.setresuid(65534, 65534, 65534)
+        try:
+            plot.check(tmp_path / name)
+        except exits.NotPermitted:
+            os._exit(77)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 77
 
 
 def test_without_matplotlib_it_is_told_how_to_get_it(tmp_path, monkeypatch):
@@ -173,28 +197,42 @@ def test_a_label_at_the_right_edge_stands_before_its_mark():
 # --- the file ---
 
 
-def test_what_cannot_be_written_leaves_the_old_picture_and_no_other_file(drawing, tmp_path, monkeypatch):
+@contextlib.contextmanager
+def full_files():
+    """As a disk that is full."""
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_what_cannot_be_written_leaves_the_old_picture_and_no_other_file(drawing, tmp_path):
     path = tmp_path / "x.svg"
     path.write_text("old")
-
-    def fails(self, data):
-        open(self, "wb").close()
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(plot.Path, "write_bytes", fails)
-    with pytest.raises(exits.Failure, match=r"cannot write .*x\.svg: No space left on device"):
+    with full_files(), pytest.raises(exits.Failure, match=r"cannot write .*x\.svg: File too large"):
         plot.draw([panel()], "title", TIMES, path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_where_one_may_not_write_is_told_as_that(drawing, tmp_path, monkeypatch):
-    def fails(self, data):
+    def fails(self, mode):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(plot.Path, "write_bytes", fails)
+    monkeypatch.setattr(plot.Path, "open", fails)
     with pytest.raises(exits.NotPermitted, match="cannot write"):
         plot.draw([panel()], "title", TIMES, tmp_path / "x.svg")
+
+
+def test_a_link_that_somebody_has_put_there_is_not_followed(drawing, tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / f".x.svg.{os.getpid()}").symlink_to(tmp_path / "mine")
+    with pytest.raises(exits.Failure, match="cannot write"):
+        plot.draw([panel()], "title", TIMES, tmp_path / "x.svg")
+    assert (tmp_path / "mine").read_text() == "mine"
 
 
 def test_an_old_picture_is_replaced(drawing, tmp_path):

@@ -37,6 +37,7 @@ class World:
         self.looked, self.reads = [], []
         self.look_takes = {}  # seconds, by the number of the look
         self.signal = (1e9, 0)  # when it comes, and which
+        self.stopped_at = 1e9  # and continued when what is waited for is over
 
     def source(self, tell, patience=None):
         self.tell = tell
@@ -73,6 +74,9 @@ class World:
             self.now, self.signal = max(self.now, at), (1e9, 0)
             return SimpleNamespace(si_signo=number)
         self.now += seconds
+        if self.stopped_at <= self.now:
+            self.stopped_at = 1e9
+            return SimpleNamespace(si_signo=0x5EED)  # Python hands out whatever is in its memory
         return None
 
 
@@ -139,6 +143,14 @@ def test_what_is_dear_is_measured_if_a_rule_is_about_it(rule, facets, recorded, 
     recorded()
     always = {Facet.MACHINE, Facet.STAT, Facet.MEMORY, Facet.IO}
     assert set(recorded.header.facets) == world.prepared == {each.facet for each in world.reads} == always | facets
+
+
+@pytest.mark.parametrize("action", ["term largest", "[log x, after 1m kill largest]", "oom 500 largest"])
+def test_what_says_who_is_the_largest_is_measured_if_an_action_is_for_that(action, recorded, world):
+    recorded.conf.write_text(CONF.format(rule="rmem > 1g").replace(": term", f": {action}"))
+    recorded()
+    assert Facet.ROLLUP in recorded.header.facets
+    assert Facet.ROLLUP in world.prepared
 
 
 def test_the_header_says_of_what_it_is(recorded, monkeypatch):
@@ -210,6 +222,12 @@ def test_a_signal_ends_it_well(number, recorded, world):
     assert recorded.status == exits.OK
 
 
+def test_to_be_stopped_and_continued_ends_nothing(recorded, world):
+    world.stopped_at = 1001.5
+    assert len(recorded(seconds=5.0)) == 6
+    assert recorded.told[-1].endswith("; its 5s are over")
+
+
 def test_a_signal_that_is_ignored_is_ignored(recorded, world):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -254,6 +272,7 @@ def test_a_disk_that_is_full_from_the_first_is_a_failure(recorded, monkeypatch):
     monkeypatch.setattr(record, "Writer", full)
     with pytest.raises(exits.Failure, match=r"cannot write .*x\.rec: No space left on device"):
         recorded()
+    assert not recorded.path.exists(), "it would be in the way of the next attempt"
 
 
 # --- the file ---

@@ -325,6 +325,7 @@ ONE = (["process", 1, WHO], ["frame", 1])
         ([["frame", 1]], "a frame at 1, after one at 1"),
         ([["frame", 0.5]], "a frame at 0.5, after one at 1"),
         ([["frame", -1]], "-1 is no time"),
+        ([["frame", 1e300]], "1e+300 is yet to come"),
         ([["frame"]], "this is no list of 2"),
         ([["gone", 2]], "nobody has the number 2"),
         ([["gone", 0]], "nobody has the number 0"),

@@ -228,6 +228,14 @@ def test_it_is_told_how_far_it_is(replayed, monkeypatch):
     assert len({done for done, _ in steps}) > 2
 
 
+def test_what_the_output_cannot_take_is_escaped(replayed, monkeypatch):
+    written = io.BytesIO()
+    replayed(conf("rmem > 150m: term"), leak(60, who=process(4121, "hog hög", uid=0)))
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
+    replay.run(Options(replayed.path.with_name("x.conf"), replayed.path))
+    assert b"h\\xf6g" in written.getvalue()
+
+
 # --- what could not be judged ---
 
 
@@ -237,6 +245,19 @@ def test_what_was_not_recorded_is_told_once(replayed):
     [note] = replayed.told.splitlines()
     why = "pmem was not recorded; record with a configuration that has this rule"
     assert note == f"hogs: rule 'pmem > 1m': {why} (process 4121, +0.0s to +1m00.0s)"
+
+
+def test_that_the_largest_was_told_by_less_than_the_daemon_tells_it_by_is_told(replayed):
+    other = process(4122, "hog two", uid=0)
+    frames = [frame(at, (HOG, 200), (other, 300)) for at in range(5)]
+    _, out = replayed(conf("group.rmem > 400m: term largest"), frames, as_json=True)
+    assert happened(out, "pid", "action") == [(4122, "term largest")]
+    why = (
+        "who is the largest was told by rmem, for pmem was not recorded; record with a configuration that has this rule"
+    )
+    assert replayed.told == f"hogs: rule 'group.rmem > 400m': {why} (process 4122, at +0.0s)\n"
+    replayed(conf("group.rmem > 400m: term largest"), frames, facets=(*CHEAP, Facet.ROLLUP))
+    assert replayed.told == ""
 
 
 def test_what_was_not_watched_for_long_enough_is_told_once(replayed):
@@ -369,3 +390,11 @@ def test_a_picture_that_cannot_be_is_refused_before_anything_is_done(replayed, c
     with pytest.raises(exits.UsageError, match="ends with"):
         replayed(conf("rmem > 150m: term"), leak(60), plot="x.gif")
     assert capsys.readouterr().out == ""
+
+
+def test_a_recording_is_not_replaced_by_a_picture_of_it(replayed, tmp_path):
+    pytest.importorskip("matplotlib")
+    replayed(conf("rmem > 150m: term"), leak(60))
+    recorded = replayed.path.rename(tmp_path / "x.svg")
+    with pytest.raises(exits.UsageError, match=r"--plot: .*x\.svg is the recording; write the name of another file"):
+        replay.run(Options(tmp_path / "x.conf", recorded, plot=tmp_path / ".." / tmp_path.name / "x.svg"))

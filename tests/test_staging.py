@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from fallfromgrace import scenario
@@ -72,8 +74,14 @@ def test_a_test_ends_with_the_last_of_what_is_written_or_when_it_is_said_to(text
     assert (shown.until, max(shown.times)) == (until, until)
 
 
-def test_a_long_test_in_which_little_happens_is_few_frames():
-    assert len(stage(f"  until: 30d\n{ONE.format('cpu: 90%')}").times) == 2
+def test_everybody_is_looked_at_in_each_step_whatever_is_written_of_it():
+    assert stage(f"  step: 1s\n  until: 5s\n{ONE.format('cpu: 90%')}").times == (0, 1, 2, 3, 4, 5)
+
+
+def test_a_long_test_in_which_little_happens_is_few_frames_evenly_spread():
+    times = stage(f"  until: 30d\n{ONE.format('cpu: 90%')}").times
+    assert len(times) < 1002
+    assert {round(later - one) for one, later in pairwise(times[:-1])} == {2600}
 
 
 def test_a_process_is_below_its_parent_for_as_long_as_that_is_there():
@@ -83,8 +91,8 @@ def test_a_process_is_below_its_parent_for_as_long_as_that_is_there():
     dad: {cmdline: x, ends: 20s}
   expect: nothing""")
     pids = {name: who.pid for who, name in shown.names.items()}
-    above = [{shown.names[each.id]: each.ppid for each in frame.processes} for frame in shown.frames]
-    assert above == [{"dad": 1}, {"kid": pids["dad"], "dad": 1}, {"kid": 1}]
+    above = {frame.at: {shown.names[each.id]: each.ppid for each in frame.processes} for frame in shown.frames}
+    assert (above[0], above[5], above[20]) == ({"dad": 1}, {"kid": pids["dad"], "dad": 1}, {"kid": 1})
 
 
 def test_who_is_stopped_is_in_that_state():

@@ -1,5 +1,9 @@
+import io
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,6 +108,34 @@ def test_the_name_of_a_file_cannot_write_to_the_terminal_by_itself(as_json, conf
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert "\\x1b[31m\\xff:1" in out if not as_json else "\\u001b[31m\\\\udcff" in out
+
+
+def test_what_the_output_cannot_take_is_escaped(conf, script, monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
+    assert command.run(Options(conf, (script("größer:\n  expect: nothing\n"),))) == exits.OK
+    assert written.getvalue() == b"ok      gr\\xf6\\xdfer\n1 test, all as expected\n"
+
+
+@pytest.mark.parametrize(("text", "status"), [(PASSES, exits.OK), (FAILS, exits.NO)])
+def test_that_nobody_reads_on_changes_no_answer(text, status, conf, script):
+    """As `fall-from-grace test x | head -1` of a shell with pipefail: a failure must not pass for success."""
+    program = Path(__file__).parent.parent / "bin" / "fall-from-grace"
+    ours, its = os.pipe()
+    os.close(ours)
+    asked = [sys.executable, str(program), "test", "-c", str(conf), str(script(text))]
+    ran = subprocess.run(asked, stdout=its, stderr=subprocess.PIPE, text=True)
+    os.close(its)
+    assert (ran.returncode, ran.stderr) == (status, "")
+
+
+def test_a_terminal_sees_how_far_it_is(conf, script, capsys, monkeypatch):
+    steps = []
+    monkeypatch.setattr(command.Progress, "step", lambda self, done, note="": steps.append((done, note)))
+    text = PASSES + PASSES.replace("one that", "another that")
+    assert command.run(Options(conf, (script(text),))) == exits.OK
+    assert [done for done, _ in steps] == [0, 10, 20, 20, 30, 40]
+    assert {note for _, note in steps} == {"one that grows", "another that grows"}
 
 
 def test_for_programs_there_is_json(conf, script, capsys):

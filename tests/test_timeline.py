@@ -1,5 +1,6 @@
 import pytest
 
+from fallfromgrace import terminal
 from fallfromgrace.frames import Frame
 from fallfromgrace.readings import Facet
 from fallfromgrace.simulation import Happening
@@ -62,6 +63,20 @@ def test_what_is_about_no_process_has_none():
 
 def test_a_command_line_that_cannot_be_read_is_told_as_that():
     assert rowed(process=process(5, UNREADABLE)).cmdline == "(cannot be read)"
+
+
+LONG = config(monitor({"group.rmem > 100m until group.rmem < 60m": ["exec @ 1h logger much", "term"]}, name="漢字" * 8))
+
+
+@pytest.mark.parametrize("room", [60, 80, 100, 200])
+def test_what_was_done_can_be_read_however_little_room_there_is(room):
+    columns = Columns(LONG, 8, room)
+    trigger = "group.rmem > 100m until group.rmem < 60m"
+    shown = columns.line(rowed("exec @ 1h logger much", name="漢字" * 8, trigger=trigger), "12:00:00")
+    before = shown[: shown.index("exec")]
+    assert terminal.columns(before) == columns.head.index("ACTION") <= room - 8
+    assert "group." in before
+    assert ("SINCE" in columns.head, "RESULT" in columns.head) == (room > 60, room > 80)
 
 
 CONFIG = config(monitor({"rmem > 100m": "term", "rmem > 1g": "kill"}, name="conkeror"))

@@ -24,11 +24,11 @@ from fallfromgrace.logs import one_line
 from fallfromgrace.patience import Patience, limited
 from fallfromgrace.progress import Progress
 from fallfromgrace.protection import Self
-from fallfromgrace.readings import Facet, Want
+from fallfromgrace.readings import FACETS, Facet, Want
 from fallfromgrace.recorded import Header
 from fallfromgrace.recorder import Unwritable, Writer
 from fallfromgrace.records import dataclass
-from fallfromgrace.rules import Config, counted
+from fallfromgrace.rules import Adjust, Config, Signal, Target, counted
 from fallfromgrace.source import Source, Unready
 from fallfromgrace.table import ProcessTable
 from fallfromgrace.units import format_duration, format_size, human_duration, human_size
@@ -109,7 +109,12 @@ def _created(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise _uncreated(path, error) from error
     with open(descriptor, "wb", buffering=0) as stream:
-        yield stream
+        try:
+            yield stream
+        finally:
+            if not stream.tell():  # it would be in the way of the next attempt
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
 
 def _uncreated(path: Path, error: OSError) -> exits.Failure:
@@ -131,7 +136,7 @@ class Camera:
         self.only_uid = None if privileges.acts_on_everybody() else os.geteuid()
         self._engine = Engine(wanted, Self(os.getpid(), self.only_uid))
         self._source = source
-        self.facets = tuple(sorted(_ALWAYS | self._engine.facets))
+        self.facets = tuple(sorted(_ALWAYS | self._engine.facets | _for_largest(wanted)))
         source.configure((lambda image: True) if everybody else self._engine.selects, process_events=False)
         source.prepare(self.facets)
 
@@ -150,6 +155,13 @@ class Camera:
         """Whether the monitors are about somebody in it."""
         look = self._engine.look(ProcessTable(frame.processes), (), frame.at)
         return any(covered.descents for covered in look.covered)
+
+
+def _for_largest(wanted: Config) -> frozenset[Facet]:
+    """By what the daemon finds the largest, if an action is for that."""
+    actions = [item.action for monitor in wanted.monitors for rule in monitor.rules for item in rule.items]
+    asked = any(isinstance(each, (Signal, Adjust)) and each.target is Target.LARGEST for each in actions)
+    return frozenset({FACETS["pmem"]} if asked else ())
 
 
 # --- one after the other ---
@@ -172,7 +184,8 @@ class Ending:
     def wait(self, until: float) -> str:
         """The name of one that has come by then; empty if none has."""
         info = signal.sigtimedwait(self._awaited, max(0.0, until - time.monotonic()))
-        return signal.Signals(info.si_signo).name if info else ""
+        # Python makes one up where we were stopped, and continued when the time was over.
+        return signal.Signals(info.si_signo).name if info and info.si_signo in self._awaited else ""
 
 
 def next_tick(tick: int, since: float, every: float) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +43,7 @@ class Options:
 def run(options: Options) -> int:
     """The exit status: 0 if anything would have been done, 1 if nothing would."""
     if options.plot:
-        plot.check(options.plot)
+        _check_plot(options.plot, options.file)
     rules = config.load(options.config)
     with recording.opened(options.file) as found, Progress("KiB replayed", found.size >> 10) as progress:
 
@@ -59,6 +61,13 @@ def run(options: Options) -> int:
         title = f"{options.file.name}, by the rules of {options.config}: {counted(len(rows), 'action')}"
         plot.draw(replay.panels, title, replay.times, options.plot)
     return exits.OK if rows else exits.NO
+
+
+def _check_plot(path: Path, file: Path) -> None:
+    plot.check(path)
+    with contextlib.suppress(OSError):  # one of the two is not there
+        if os.path.samestat(os.lstat(path), os.stat(file)):  # where it is a link, only that is replaced
+            raise exits.UsageError(f"--plot: {path} is the recording; write the name of another file")
 
 
 class Replay:
@@ -154,13 +163,13 @@ class _Page:
         self._progress = progress
         self._width, self._colours = terminal.width(), terminal.colourful()
         self._clock = _CLOCK if self._width else f"{_DATE} {_CLOCK}"
-        self._columns = Columns(replay.rules, len(time.strftime(self._clock)))
+        self._columns = Columns(replay.rules, len(time.strftime(self._clock)), self._width)
         self._day = ""
 
     def say(self, text: str, *styles: str) -> None:
         """A line, at once."""
         self._progress.hide()
-        print(terminal.paint(terminal.cut(text, self._width), *styles, on=self._colours), flush=True)
+        print(terminal.paint(terminal.cut(terminal.showable(text), self._width), *styles, on=self._colours), flush=True)
 
     def add(self, row: Row) -> None:
         """A row, below the names of the columns."""

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
 from fallfromgrace import config, exits, scenario, staging, terminal
 from fallfromgrace.comparison import Pair, compared, done
 from fallfromgrace.errors import ConfigError, Problem, did_you_mean
-from fallfromgrace.excuses import Evidence, Told, excuse, told
+from fallfromgrace.excuses import Evidence, Hearing, excuse
 from fallfromgrace.expectation import format_time
+from fallfromgrace.frames import Frame
 from fallfromgrace.logs import one_line
 from fallfromgrace.patience import Patience, limited
+from fallfromgrace.progress import Progress
 from fallfromgrace.protection import Self
 from fallfromgrace.records import dataclass
 from fallfromgrace.rules import Config, counted
@@ -35,6 +39,10 @@ class Options:
     config: Path | None
     files: tuple[Path, ...]
     as_json: bool = False
+
+
+# Of which file, and by whose rules.
+_Play = tuple[Path, Scenario, Config]
 
 
 class Line(NamedTuple):
@@ -72,18 +80,22 @@ class Finding(NamedTuple):
 
 def run(options: Options) -> int:
     """The exit status: 0 if all that was expected is done and nothing else, 1 if not."""
-    findings = [_found(*each) for each in _plays(options)]
+    findings = list(_findings(_plays(options)))
     if options.as_json:
-        print(json.dumps([_as_json(each) for each in findings], indent=2))
+        text = json.dumps([_as_json(each) for each in findings], indent=2)
     else:
-        print("\n".join(_shown(findings, colours=terminal.colourful())))
+        text = terminal.showable("\n".join(_shown(findings, colours=terminal.colourful())))
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # whoever read it has seen enough, and what failed has failed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return exits.OK if all(finding.passed for finding in findings) else exits.NO
 
 
 # --- what there is to test --------------------------------------------------------------------------------------
 
 
-def _plays(options: Options) -> list[tuple[Path, Scenario, Config]]:
+def _plays(options: Options) -> list[_Play]:
     """Every test of every file with its configuration. Raises ConfigError with all that is wrong with any of them."""
     problems: list[Problem] = []
     load = cache(_loaded)
@@ -93,9 +105,7 @@ def _plays(options: Options) -> list[tuple[Path, Scenario, Config]]:
     return plays
 
 
-def _of_file(
-    path: Path, asked: Path | None, load: Callable[[Path], Config], problems: list[Problem]
-) -> list[tuple[Path, Scenario, Config]]:
+def _of_file(path: Path, asked: Path | None, load: Callable[[Path], Config], problems: list[Problem]) -> list[_Play]:
     try:
         script = scenario.read(str(path), _data(path))
         where = _configuration(path, script, asked)
@@ -138,18 +148,35 @@ def _loaded(path: Path) -> Config:
 # --- what comes of it -------------------------------------------------------------------------------------------
 
 
-def _found(path: Path, play: Scenario, rules: Config) -> Finding:
+def _findings(plays: Sequence[_Play]) -> Iterator[Finding]:
+    lengths = [staging.lasts(scenario, rules) for _, scenario, rules in plays]
+    with Progress("seconds played", round(sum(lengths))) as progress:
+        for before, (path, scenario, rules) in zip(accumulate(lengths, initial=0.0), plays, strict=False):
+
+            def step(at: float, before: float = before, name: str = scenario.name) -> None:
+                progress.step(round(before + at), one_line(name))
+
+            yield _found(path, scenario, rules, step)
+
+
+def _found(path: Path, play: Scenario, rules: Config, step: Callable[[float], None]) -> Finding:
     stage = staging.staged(play, rules)
-    said: list[Told] = []
-    happened = simulate(
-        stage.config, stage.frames, _NOBODY, told=lambda *one: said.append(told(*one)), until=stage.until, eager=True
-    )
+    heard = Hearing(stage.times)
+    frames = _passing(stage.frames, step)
+    happened = simulate(stage.config, frames, _NOBODY, told=heard.hear, until=stage.until, eager=True)
     found = [each for at, outcome in happened for each in done(at, outcome, stage.names)]
     asked = {name.value for name in play.monitors}
     pairs = compared(play.expected, [each for each in found if not asked or each.monitor in asked])
     unexpected = [each for expected, each in pairs if each and not expected]
-    evidence = Evidence(stage.config, stage.names, said, unexpected)
+    evidence = Evidence(stage.config, asked, stage.names, heard.told, unexpected)
     return Finding(path, play, tuple(_line(pair, evidence, stage) for pair in pairs))
+
+
+def _passing(frames: Iterable[Frame], step: Callable[[float], None]) -> Iterator[Frame]:
+    """The same, and a word about each when the next one is asked for."""
+    for frame in frames:
+        yield frame
+        step(frame.at)
 
 
 def _line(pair: Pair, evidence: Evidence, stage: staging.Staged) -> Line:

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 
 import pytest
 
@@ -91,6 +92,20 @@ def test_one_that_is_told_to_end_has_all_that_was_seen(number, conf, path, mark)
         [told] = running.stderr.read().splitlines()
         assert told.startswith(f"{path}: {counted(len(found), 'frame')} of 3 processes over ")
         assert told.endswith(f"; ended by {signal.Signals(number).name}")
+
+
+def test_one_that_is_stopped_and_continued_goes_on(conf, path, mark):
+    with victim(mark), recorder(conf, path, "--every", "1s") as running:
+        until(lambda: frames(path)[0])
+        running.send_signal(signal.SIGSTOP)
+        time.sleep(1.5)  # until after the next frame was due
+        running.send_signal(signal.SIGCONT)
+        time.sleep(1.5)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(5) == exits.OK
+        assert "ended by SIGTERM" in running.stderr.read()
+    found, _ = frames(path)
+    assert found[-1].at - found[0].at > 2
 
 
 def test_nobody_is_there_at_first_and_then_somebody_comes(conf, path, mark):
