@@ -32,8 +32,11 @@ $(VENV)/ready: setup.py pyproject.toml bin/fall-from-grace $(CONSTRAINTS)
 demo: setup ## show the main job: a leak is warned about, stopped and terminated
 	@$(BIN)/python demo/demo.py
 
+# Those with real daemons mostly wait, so several run at a time. The others want the machine to themselves, for what they
+# measure or the signals that they are sent.
 test: setup ## all tests; they end every process that they start
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -q -n 3 tests/live
+	$(BIN)/python -m pytest --ignore tests/live
 
 torture: setup ## what SECURITY.md promises, under attack, in about an hour; TORTURE="reuse hups" or "--short"
 	$(BIN)/python -m tests.torture $(TORTURE)

@@ -35,7 +35,7 @@ setup(
         "top": TOP,
         "metrics": METRICS,
         "plot": PLOT,
-        "test": ["pytest", "mock", "hypothesis", *TOP, *METRICS, *PLOT],
+        "test": ["pytest", "pytest-xdist", "mock", "hypothesis", *TOP, *METRICS, *PLOT],
         "bench": PLOT,
         "lint": ["ruff", "mypy", "types-psutil", "types-PyYAML", "types-mock", *TOP, *METRICS, *PLOT],
     },
