@@ -208,8 +208,9 @@ class Loop:
         awaited, until = self._awaited(now, until)
         info = signal.sigtimedwait(awaited, max(0.0, until - now))
         while info is not None:
-            self._asked.add(info.si_signo)
-            left = set(awaited) - self._asked  # each once: senders may be faster than we are
+            if info.si_signo in awaited:  # Python makes one up where we were stopped, and continued after the time
+                self._asked.add(info.si_signo)
+            left = set(awaited) - self._asked - {info.si_signo}  # each once: senders may be faster than we are
             info = signal.sigtimedwait(left, 0) if left else None
         if signal.SIGIO in self._asked:
             self._drained_at = self._clock()

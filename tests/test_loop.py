@@ -5,6 +5,7 @@ import signal
 import time
 from collections import deque
 from itertools import pairwise
+from types import SimpleNamespace
 
 import mock
 import pytest
@@ -690,6 +691,19 @@ class Failing:
             self.left -= 1
             raise self.error()
         return self.call(*words)
+
+
+def test_a_signal_that_python_makes_up_after_a_stop_is_none():
+    made_up = [None, signal.SIGHUP, 12345]
+
+    def waits(awaited, seconds):
+        number = made_up.pop()
+        return number and SimpleNamespace(si_signo=number)
+
+    running = made(Script(nothing), Lines())
+    with mock.patch.object(signal, "sigtimedwait", waits):
+        running._wait(0.0)
+    assert (running._asked, made_up) == ({signal.SIGHUP}, [])
 
 
 def test_a_wait_that_fails_keeps_nobody_from_looking_nor_from_ending(monkeypatch):
