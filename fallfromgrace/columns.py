@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from textwrap import wrap
 from typing import NamedTuple
 
 from fallfromgrace import terminal
 from fallfromgrace.logs import one_line
 from fallfromgrace.terminal import columns as _columns
+from fallfromgrace.terminal import placed, shortened
 
 _STYLES = {"firing": ("red",), "pending": ("yellow",), "failed": ("red",), "denied": ("red",)}
 # Of each table on a terminal.
@@ -47,7 +48,7 @@ class Paper(NamedTuple):
     def cut(self, text: str) -> str:
         """A text in one line."""
         plain = self.plain(text)
-        return plain if self.width is None or _columns(plain) <= self.width else _beginning(plain, self.width)
+        return plain if self.width is None else shortened(plain, self.width)
 
     def wrapped(self, text: str) -> list[str]:
         """A text that is no table: on a terminal in lines that end between words."""
@@ -88,19 +89,14 @@ def _fitted(widths: Sequence[int], right: Sequence[bool], most: int) -> list[int
 
 
 def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[bool], most: int | None) -> str:
-    line = "".join(f"  {_put(*each)}" for each in zip(row, widths, right, strict=True)).rstrip()
-    return terminal.cut(line, most)
+    places = zip(row, widths, right, strict=True)
+    cells = (placed(shortened(text, width), width, right=to_right) for text, width, to_right in places)
+    return terminal.cut("".join(f"  {cell}" for cell in cells).rstrip(), most)
 
 
-def _put(text: str, width: int, right: bool) -> str:
-    """The text in so many columns, cut where it takes more."""
-    if _columns(text) > width:
-        text = _beginning(text, width)
-    blank = " " * (width - _columns(text))
-    return blank + text if right else text + blank
-
-
-def _beginning(text: str, width: int) -> str:
-    """As much of a text as there is room for, and dots for the rest."""
-    dots = "..."[: max(0, min(3, width - 1))]
-    return terminal.cut(text, width - len(dots)) + dots
+def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> Iterator[str]:
+    """Rows in columns as wide as what is in them, these by number to the right; the last one is left as it is."""
+    widths = [max(map(_columns, column)) for column in zip(*rows, strict=True)][:-1]
+    for *cells, last in rows:
+        put = (placed(cell, widths[at], right=at in right) for at, cell in enumerate(cells))
+        yield "  ".join((*put, last))

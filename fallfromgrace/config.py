@@ -59,6 +59,13 @@ def understood(contents: Sequence[Contents], problems: Sequence[Problem] = ()) -
     return written._replace(files=tuple(each.path for each in contents))
 
 
+def no_monitor(name: str, found: Config, path: Path) -> str:
+    """That a configuration has none of that name, and which it has."""
+    known = [monitor.name for monitor in found.monitors]
+    hint = did_you_mean(name, known) or f"; there are {', '.join(known) or 'none'}"
+    return f"{path} has no monitor '{name}'{hint}"
+
+
 def _first(problems: list[Problem]) -> list[Problem]:
     """What is no configuration at all has a fault in each of its lines, and nobody reads them by the thousand."""
     if len(problems) <= MOST_PROBLEMS:

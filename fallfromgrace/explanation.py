@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from math import inf
 from typing import NamedTuple
 
-from fallfromgrace.insight import Due, Measure, Story
+from fallfromgrace.columns import aligned
+from fallfromgrace.forms import plain
+from fallfromgrace.insight import Due, Story
 from fallfromgrace.lifecycle import Phase
 from fallfromgrace.logs import one_line
 from fallfromgrace.rules import Monitor, Rule, Step
@@ -114,7 +116,7 @@ def _monitor(relation: Relation, now: float, width: int | None, colours: bool) -
     yield from _wrapped(f"{one_line(monitor.name)} {how}{observed}", "", width)
     for story in relation.stories:
         yield from _rule(story, width, colours)
-        yield from (line[:width] for line in _table(_rows(story)))
+        yield from (f"      {line}".rstrip()[:width] for line in aligned(list(_rows(story))))
         first, *more = (line for text in _prospects(story, now) for line in _wrapped(text, "      ", width))
         yield from (paint(first, *_STYLES[story.phase], on=colours), *more)
 
@@ -146,14 +148,6 @@ def _rows(story: Story) -> Iterator[tuple[str, ...]]:
 
 
 _MOST_SHARE = 99.99
-
-
-def _table(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    found = list(rows)
-    widths = [max(map(len, column)) for column in zip(*found, strict=True)]
-    for row in found:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield f"      {'  '.join(cells)}".rstrip()
 
 
 def _prospects(story: Story, now: float) -> Iterator[str]:
@@ -195,16 +189,7 @@ def _wrapped(text: str, indent: str, width: int | None) -> Iterable[str]:
 
 def as_json(found: Explanation) -> object:
     """Plain values; times are in seconds from now, None for never."""
-    return _printable(_as_values(found))
-
-
-def _printable(value: object) -> object:
-    """Texts may hold bytes that are no text."""
-    if isinstance(value, str):
-        return value.encode(errors="backslashreplace").decode()
-    if isinstance(value, dict):
-        return {key: _printable(each) for key, each in value.items()}
-    return [_printable(each) for each in value] if isinstance(value, (list, tuple)) else value
+    return plain(_as_values(found))
 
 
 def _as_values(found: Explanation) -> dict[str, object]:
@@ -216,7 +201,7 @@ def _as_values(found: Explanation) -> dict[str, object]:
         "ended": found.ended,
         "config": basis.config,
         "daemon": None if basis.daemon is None else {"pid": basis.daemon, "written": basis.written},
-        "notes": list(basis.notes),
+        "notes": basis.notes,
         "monitors": [_relation(each, found.now) for each in found.relations],
     }
 
@@ -228,7 +213,7 @@ def _relation(relation: Relation, now: float) -> dict[str, object]:
         "covered": relation.covered,
         "below": relation.below,
         "why": relation.why,
-        "reached": list(relation.reached),
+        "reached": relation.reached,
         "rules": [_story(story, now) for story in relation.stories],
     }
 
@@ -240,9 +225,9 @@ def _story(story: Story, now: float) -> dict[str, object]:
         "actions": [str(item.action) for item in story.rule.items],
         "about": "all that is covered" if story.identity is None else "the process",
         "holds": story.holds,
-        "measures": _measures(story.measures),
+        "measures": story.measures,
         "until": story.until if story.rule.trigger.until else None,
-        "until_measures": _measures(story.until_measures),
+        "until_measures": story.until_measures,
         "phase": story.phase.value,
         "for": None if story.since is None else now - story.since,
         "known": story.known,
@@ -251,10 +236,6 @@ def _story(story: Story, now: float) -> dict[str, object]:
         "due": [_due(each, now) for each in story.due],
         "next": story.next,
     }
-
-
-def _measures(measures: Sequence[Measure]) -> list[dict[str, object]]:
-    return [each._asdict() for each in measures]
 
 
 def _due(due: Due, now: float) -> dict[str, object]:

@@ -97,7 +97,7 @@ def _cost(found: Published) -> Iterator[Metric]:
 
 def _in_phase(found: Published, phase: Phase) -> _Values:
     """How many a rule is in a phase for: 0 for every other rule that there is."""
-    texts = {(each.name, rule.trigger): rule.text for each in found.monitors for rule in each.rules}
+    texts = found.texts
     phases = [(key, 0) for key in texts]
     phases += [(key, 1) for (key, _), life in found.memory.instances.items() if life.phase is phase and key in texts]
     return _summed(((name, texts[name, trigger]), count) for (name, trigger), count in phases)

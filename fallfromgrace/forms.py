@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from enum import Enum
 from math import inf, isfinite
 from typing import Any, NoReturn, TypeVar
 
@@ -19,6 +20,19 @@ class Malformed(Exception):
 def encoded(value: object) -> bytes:
     """The value as JSON, in one line of ASCII."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def plain(value: Any) -> Any:
+    """As JSON has it, by the names of fields where there are any. Texts from others may hold bytes that are no text."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, Enum):
+        return value.value
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {name: plain(one) for name, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def decoded(data: bytes) -> object:

@@ -15,7 +15,6 @@ from fallfromgrace.expression import (
     Condition,
     Lasting,
     Not,
-    Operand,
     Or,
     View,
     bounds,
@@ -115,21 +114,20 @@ def _dues(found: Outlook) -> Iterator[Due]:
 
 def measures(part: Lasting | None, view: View) -> tuple[Measure, ...]:
     """The comparisons of a condition, in the order they are written."""
-    return tuple(_measure(each, upward, view) for each, upward in _oriented(part.condition)) if part else ()
+    return tuple(_measure(each, opposite, view) for each, opposite in _oriented(part.condition)) if part else ()
 
 
-def _measure(comparison: Comparison, upward: bool | None, view: View) -> Measure:
+def _measure(comparison: Comparison, opposite: bool, view: View) -> Measure:
     value, limit = value_and_limit(comparison, view)
-    share = None if upward is None else _share(comparison, upward, view)
-    return Measure(str(comparison), evaluate(comparison, view).truth, value, limit, share)
+    return Measure(
+        str(comparison), evaluate(comparison, view).truth, value, limit, share(comparison, view, opposite=opposite)
+    )
 
 
-def _oriented(condition: Condition, opposite: bool = False) -> Iterator[tuple[Comparison, bool | None]]:
-    """Each comparison, and whether more of its value brings the condition nearer; None where neither does."""
+def _oriented(condition: Condition, opposite: bool = False) -> Iterator[tuple[Comparison, bool]]:
+    """Each comparison, and whether it is the opposite of it that brings the condition nearer."""
     if isinstance(condition, Comparison):
-        rises = _RISES.get(condition.operator)
-        swapped = not any(measured(condition.left))
-        yield condition, None if rises is None else rises is not (swapped is not opposite)
+        yield condition, opposite
     elif isinstance(condition, Not):
         yield from _oriented(condition.part, not opposite)
     elif isinstance(condition, (And, Or)):
@@ -140,11 +138,17 @@ def _oriented(condition: Condition, opposite: bool = False) -> Iterator[tuple[Co
 _RISES: Mapping[str, bool] = {">": True, ">=": True, "<": False, "<=": False}
 
 
-def _share(comparison: Comparison, upward: bool, view: View) -> float | None:
-    sides: tuple[Operand, Operand] = (comparison.left, comparison.right)
-    value, limit = (bounds(side, view) for side in (sides if any(measured(comparison.left)) else sides[::-1]))
+def share(comparison: Comparison, view: View, *, opposite: bool) -> float | None:
+    """How much of its limit is reached, or of that of its `opposite`; see Measure."""
+    rises = _RISES.get(comparison.operator)
+    if rises is None:
+        return None
+    value, limit = bounds(comparison.left, view), bounds(comparison.right, view)
+    swapped = not any(measured(comparison.left))
+    if swapped:
+        value, limit = limit, value
     if not value.known or not limit.known or not 0 < limit.low < inf:
         return None
-    if upward:
+    if rises is not (swapped is not opposite):
         return max(0.0, value.low) / limit.low
     return limit.low / value.low if value.low > 0 else None

@@ -163,8 +163,8 @@ class Loop:
             return
         inherited = self._engine.inherit(past.memory, past.written, now)
         timers = counted(inherited.timers_kept, "armed timer")
-        stopped = len(self._still_stopped(self._engine.ever_stopped()))
-        what = f"{timers}, {stopped} {'process' if stopped == 1 else 'processes'} stopped by rules"
+        stopped = counted(len(self._still_stopped(self._engine.ever_stopped())), "process")
+        what = f"{timers}, {stopped} stopped by rules"
         self._log.write(NOTICE, f"took up the state of pid {past.pid}, written {now - past.written:.1f} s ago: {what}")
         self._reporter.left_stopped(self._still_stopped(inherited.left_behind), "by a rule that is gone")
 

@@ -26,7 +26,9 @@ from fallfromgrace.table import Process, ProcessId, ProcessTable
 from fallfromgrace.verdict import Verdict
 
 # As often is asked again who cannot be read at once.
-_AGAIN_SECONDS = 0.05
+AGAIN_SECONDS = 0.05
+# Whom a daemon has stopped so short before it wrote, it has not looked at again by then.
+_JUST_SECONDS = 0.05
 # So many readings are made at a time, and then it is told that it goes on.
 _BATCH = 50
 
@@ -38,6 +40,24 @@ def others(seen: ProcessTable) -> ProcessTable:
 
 def _reads(process: Process) -> bool:
     return orders.FLAG in process.image.cmdline and procfs.read_comm(process.id.pid) == errand.NAME
+
+
+def as_daemon(pid: int) -> Self:
+    """Who acts as the daemon with that pid."""
+    return Self(pid, procfs.read_euid(pid) or None)
+
+
+def everybody(
+    source: LinuxSource, clock: Callable[[], float] = time.monotonic, going_on: Callable[[], None] = lambda: None
+) -> tuple[ProcessTable, float]:
+    """Who is there, and when that was; some may take a while to read."""
+    while True:
+        now = clock()
+        try:
+            return source.look(now), now
+        except Unready:
+            going_on()
+            time.sleep(AGAIN_SECONDS)
 
 
 class Scene(NamedTuple):
@@ -67,7 +87,7 @@ class Observer:
         going_on: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._myself = myself or Self(os.getpid(), None if privileges.acts_on_everybody() else os.geteuid())
+        self._myself = myself or privileges.ourselves()
         self._engine = Engine(limited(config, Patience(tell)), self._myself)
         self._source = LinuxSource(tell)
         self._going_on = going_on
@@ -103,12 +123,13 @@ class Observer:
         self._just_stopped = {
             identity
             for (identity, _), clock in memory.clocks.items()
-            if written is not None and clock.since is not None and clock.since > written - _AGAIN_SECONDS
+            if written is not None and clock.since is not None and clock.since > written - _JUST_SECONDS
         }
 
     def observe(self) -> Scene:
         """What there is, and what the rules say to it, at this moment."""
-        table, now = self._everybody()
+        seen, now = everybody(self._source, self._clock, self._going_on)
+        table = self._without_us(seen)
         engine = self._engine
         look = engine.look(table, (), now, kin=_Below(self._myself.pid))
         before, stopped = dict(engine.memory.instances), _stopped(engine.memory)
@@ -130,18 +151,6 @@ class Observer:
         """Who has a pid at this moment; None where nobody has, or a thread of the kernel, or who has ended."""
         found = self._source.reread(pid)
         return found[0] if found else None
-
-    def _everybody(self) -> tuple[ProcessTable, float]:
-        """Who is there but ourselves, and when that was; some may take a while to read."""
-        while True:
-            now = self._clock()
-            try:
-                seen = self._source.look(now)
-            except Unready:
-                self._going_on()
-                time.sleep(_AGAIN_SECONDS)
-            else:
-                return self._without_us(seen), now
 
     def _without_us(self, seen: ProcessTable) -> ProcessTable:
         """The same as the last time if nothing has changed."""

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 from fallfromgrace import timers
 from fallfromgrace.docket import Case
 from fallfromgrace.engine import Engine
-from fallfromgrace.expression import And, Comparison, Condition, Not, Or, View, bounds, comparisons, measured
-from fallfromgrace.insight import Measure, Story, measures, story
+from fallfromgrace.expression import And, Comparison, Condition, Not, Or, View, comparisons
+from fallfromgrace.insight import Measure, Story, measures, share, story
 from fallfromgrace.lifecycle import Phase
 from fallfromgrace.looks import Look
 from fallfromgrace.picture import Gauge, Level, Row, Section
 from fallfromgrace.readings import Subject
+from fallfromgrace.rules import counted
 from fallfromgrace.table import Descent, ProcessId
 from fallfromgrace.units import human_duration, human_size
 from fallfromgrace.verdict import Kind, Verdict
@@ -83,7 +84,7 @@ class Portrait:
             monitor = covered.monitor
             living = [descent for descent in covered.descents if self._lives(descent)]
             subjects = [(Subject(monitor.name, descent.process.id), descent) for descent in living]
-            note = processes(len(living)) if living else "nobody"
+            note = counted(len(living), "process") if living else "nobody"
             yield Section(
                 self._texts.legible(monitor.name),
                 f"{note}, observed only" if monitor.observe else note,
@@ -104,8 +105,8 @@ class Portrait:
 
     def _rank(self, case: Case) -> tuple[int, float]:
         """As `urgency` of the gauge."""
-        share = nearness(case.rule.trigger.condition, self._look.sight(case))
-        return int(_level(self._phase(case), share)), share or 0.0
+        near = nearness(case.rule.trigger.condition, self._look.sight(case))
+        return int(_level(self._phase(case), near)), near or 0.0
 
     def _phase(self, case: Case) -> Phase:
         return self._engine.memory.instance(case.key).phase
@@ -187,35 +188,17 @@ def _level(phase: Phase, share: float | None) -> Level:
 def nearness(node: Condition, view: View, opposite: bool = False) -> float | None:
     """How much of its limit is reached, without the words for it: the share of the measure that is told."""
     if isinstance(node, Comparison):
-        return _share(node, view, opposite)
+        return share(node, view, opposite=opposite)
     if isinstance(node, Not):
         return nearness(node.part, view, not opposite)
     known = [each for part in node.parts if (each := nearness(part, view, opposite)) is not None]
-    share: float | None = _decisive(node, opposite)(known, default=None)
-    return share
+    decisive: float | None = _decisive(node, opposite)(known, default=None)
+    return decisive
 
 
 def _decisive(node: And | Or, opposite: bool) -> Callable[..., Any]:
     """Of several that may hold the nearest decides, of several that have to the farthest."""
     return max if isinstance(node, Or) is not opposite else min
-
-
-_RISING, _FALLING = {">", ">="}, {"<", "<="}
-
-
-def _share(comparison: Comparison, view: View, opposite: bool) -> float | None:
-    """See insight.Measure."""
-    if comparison.operator not in _RISING | _FALLING:
-        return None
-    value, limit = bounds(comparison.left, view), bounds(comparison.right, view)
-    upward = (comparison.operator in _RISING) is not opposite
-    if not any(measured(comparison.left)):
-        value, limit, upward = limit, value, not upward
-    if not value.known or not limit.known or not 0 < limit.low < inf:
-        return None
-    if upward:
-        return max(0.0, value.low) / limit.low
-    return limit.low / value.low if value.low > 0 else None
 
 
 def _telling(condition: Condition, found: Sequence[Measure]) -> Measure:
@@ -242,8 +225,3 @@ def _shorter(text: str) -> str:
 
 def _time(seconds: float) -> str:
     return human_duration(max(0, round(seconds)))
-
-
-def processes(number: int) -> str:
-    """`1 process`, `2 processes`."""
-    return f"{number} process{'' if number == 1 else 'es'}"

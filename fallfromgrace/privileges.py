@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 from fallfromgrace import procfs
+from fallfromgrace.protection import Self
 from fallfromgrace.rules import Config
 
 # Those that make a difference to us, by their numbers in linux/capability.h.
@@ -48,6 +49,11 @@ def effective(root: str = "/proc") -> frozenset[str]:
 def acts_on_everybody(root: str = "/proc") -> bool:
     """Whether we may signal other users' processes. Root is nobody special without the capability, as in containers."""
     return "KILL" in effective(root)
+
+
+def ourselves() -> Self:
+    """We as who acts: a user on nobody else's processes."""
+    return Self(os.getpid(), None if acts_on_everybody() else os.geteuid())
 
 
 class Lacks:

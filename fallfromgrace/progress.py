@@ -58,6 +58,11 @@ class Progress:
             self._write("")
             self._shown = False
 
+    def tell(self, text: str) -> None:
+        """Something else, on a line of its own that stays."""
+        self.hide()
+        terminal.tell(text)
+
     def _line(self, done: int, note: str, seconds: float) -> str:
         parts = [f"{self._what}: {done}" + (f" of {self._total}" if self._total else "")]
         if self._total and _TELLING_SHARE <= done / self._total < 1:

@@ -12,6 +12,7 @@ from math import inf
 from typing import Any, NamedTuple, TypeVar
 
 from fallfromgrace import __version__, procfs
+from fallfromgrace.docket import RuleKey
 from fallfromgrace.exits import PROGRAM, Failure, NotPermitted, UsageError
 from fallfromgrace.forms import Form, Malformed, decoded, each, fields, flag, maybe, number, seconds, shown, text
 from fallfromgrace.keeper import boot
@@ -137,6 +138,11 @@ class Published(NamedTuple):
     cpu: float
     memory: Memory
 
+    @property
+    def texts(self) -> dict[RuleKey, str]:
+        """Rules as they were written, by monitor and normal form."""
+        return {(each.name, rule.trigger): rule.text for each in self.monitors for rule in each.rules}
+
 
 def read(path: str) -> Published:
     """What the daemon says whose file this is; Failure where there is none, NotPermitted where that is not for us."""
@@ -151,8 +157,7 @@ def read(path: str) -> Published:
 
 # In place of the letter of a state: somebody is there whom we may not see.
 HIDDEN = "?"
-# Why it is not, where that is not simply that it has ended.
-ELSEWHERE = "ran before the machine was started anew, or in another container"
+_ELSEWHERE = "ran before the machine was started anew, or in another container"
 
 
 def lives(found: Published) -> bool:
@@ -161,6 +166,11 @@ def lives(found: Published) -> bool:
         return False
     known = procfs.read_stat(found.pid)
     return known.start == found.start and not known.ended if known else state_of(found.pid) == HIDDEN
+
+
+def end(found: Published) -> str:
+    """What has become of it, where it is not there now."""
+    return "has ended" if of_now(found) else _ELSEWHERE
 
 
 def of_now(found: Published) -> bool:

@@ -21,7 +21,6 @@ from fallfromgrace.orders import Orders
 from fallfromgrace.patience import Patience, limited
 from fallfromgrace.pidfile import PidFile
 from fallfromgrace.privileges import Lacks
-from fallfromgrace.protection import Self
 from fallfromgrace.provisions import Provisions
 from fallfromgrace.readiness import Readiness
 from fallfromgrace.rules import Config
@@ -109,7 +108,7 @@ def _watch(given: Orders, found: Config, lock: PidFile | None, log: Log, ready: 
             source=source,
             performer=Performer(source, dry_run=bool(given.dry_run), log=log, oom_score=oom_score),
             log=log,
-            myself=Self(os.getpid(), None if privileges.acts_on_everybody() else os.geteuid()),
+            myself=privileges.ourselves(),
             keeper=ours.enter_context(_keeping(given, log)),
             ledger=_ledger(),
             ready=tell_ready,

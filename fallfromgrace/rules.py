@@ -344,8 +344,9 @@ class Config:
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 rule`, `2 rules`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """`1 rule`, `2 rules`, `2 processes`."""
+    several = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number} {noun if number == 1 else several}"
 
 
 def make_rules(written: Iterable[tuple[str, Trigger, Iterable[Step]]]) -> tuple[Rule, ...]:

@@ -7,6 +7,9 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
+from fallfromgrace import exits
+from fallfromgrace.logs import one_line
+
 # What a terminal that does not know its size is taken for.
 _USUAL_WIDTH = 80
 _CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33}
@@ -34,6 +37,11 @@ def colourful(stream: TextIO | None = None) -> bool:
 def encoding() -> str:
     """That of stdout; where that was closed when we started, whatever is written is written to nobody."""
     return getattr(sys.stdout, "encoding", None) or "ascii"
+
+
+def tell(text: str) -> None:
+    """A text on stderr, in one line with nothing in it but what can be shown."""
+    exits.complain(one_line(text))
 
 
 def showable(text: str) -> str:
@@ -66,6 +74,20 @@ def cut(text: str, room: int | None) -> str:
     if room is None or columns(text) <= room:
         return text
     return text[:room] if text.isascii() else "".join(_fitting(text, room))
+
+
+def shortened(text: str, room: int) -> str:
+    """As much of a text as there is room for, and dots for the rest."""
+    if columns(text) <= room:
+        return text
+    dots = "..."[: max(0, min(3, room - 1))]
+    return cut(text, room - len(dots)) + dots
+
+
+def placed(text: str, width: int, *, right: bool = False) -> str:
+    """A text with blanks behind it that takes so many columns, or to the right, with blanks before it."""
+    blank = " " * (width - columns(text))
+    return blank + text if right else text + blank
 
 
 def _fitting(text: str, room: int) -> Iterator[str]:

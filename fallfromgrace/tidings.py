@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from fallfromgrace import timers
 from fallfromgrace.picture import Entry
-from fallfromgrace.portrayal import processes
 from fallfromgrace.published import Act, Published, Watching
-from fallfromgrace.rules import Config, Rule
+from fallfromgrace.rules import Config, Rule, counted
 from fallfromgrace.table import ProcessId
 from fallfromgrace.units import human_duration
 from fallfromgrace.verdict import Result
@@ -39,7 +38,8 @@ class Basis(NamedTuple):
 def heading(daemon: Published | None, basis: Basis, watched: int, now: float, version: str) -> Heading:
     """Who acts by these rules, if anybody does."""
     config = basis.config
-    facts = f"{processes(watched)} watched, {config.summary}, interval {_time(config.settings.interval)}, {basis.path}"
+    told = f"{counted(watched, 'process')} watched, {config.summary}"
+    facts = f"{told}, interval {_time(config.settings.interval)}, {basis.path}"
     if daemon is None:
         return Heading(f"fall-from-grace {version}: no daemon runs; this is what one would see that starts now", facts)
     up = max(daemon.written.monotonic - daemon.started.monotonic, 0.1)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from fallfromgrace import terminal
+from fallfromgrace.columns import aligned
 from fallfromgrace.expression import Growth, Measured, Scope
 from fallfromgrace.frames import Frame
 from fallfromgrace.logs import one_line, shown_cmdline
@@ -19,7 +20,7 @@ from fallfromgrace.verdict import Kind, Verdict
 
 # Columns are as wide as their names and rules need, up to this.
 _WIDEST = 32
-_SEPARATOR, _CUT = "  ", "..."
+_SEPARATOR = "  "
 # Where there is less room these are cut, and so much of each is worth more than other columns.
 _TEXTS, _READABLE, _LEAST = ("ACTION", "MONITOR", "RULE"), 10, 6
 
@@ -132,9 +133,7 @@ class Columns:
         return _SEPARATOR.join([*shown, one_line(cells["COMMAND"])]).rstrip()
 
     def _cell(self, text: str, width: int) -> str:
-        if self._cuts and terminal.columns(text) > width:
-            text = terminal.cut(text, width - len(_CUT)) + _CUT
-        return text + " " * (width - terminal.columns(text))
+        return terminal.placed(terminal.shortened(text, width) if self._cuts else text, width)
 
 
 def _narrowed(widths: Mapping[str, int], room: int) -> dict[str, int]:
@@ -177,9 +176,7 @@ class Tally:
     def lines(self) -> Iterator[str]:
         """A line for each action of each rule, the first that happened first."""
         cells = [(str(count), *map(one_line, what)) for what, count in self._by.items()]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        for count, monitor, rule, action in cells:
-            yield f"  {count.rjust(widths[0])}  {monitor.ljust(widths[1])}  {rule.ljust(widths[2])}  {action}"
+        yield from (f"  {line}" for line in aligned(cells, right=[0]))
 
 
 # --- what there was to see ---
@@ -228,12 +225,8 @@ class Seen:
     @property
     def summary(self) -> str:
         """How much it was."""
-        samples, processes = counted(self.frames, "sample"), _processes(self.processes)
+        samples, processes = counted(self.frames, "sample"), counted(self.processes, "process")
         return f"{samples} of {processes} in {human_duration(self.seconds)}"
-
-
-def _processes(number: int) -> str:
-    return "1 process" if number == 1 else f"{number} processes"
 
 
 # --- what could not be judged ---
@@ -296,7 +289,7 @@ def _wants_largest(verdict: Verdict) -> bool:
 
 def _extent(doubt: _Doubt, began: float) -> str:
     whom = f"process {min(doubt.whom).pid}, " if len(doubt.whom) == 1 else ""
-    whom = f"{_processes(len(doubt.whom))}, " if len(doubt.whom) > 1 else whom
+    whom = f"{counted(len(doubt.whom), 'process')}, " if len(doubt.whom) > 1 else whom
     first, last = since_text(doubt.first - began), since_text(doubt.last - began)
     return f"{whom}at {first}" if first == last else f"{whom}{first} to {last}"
 

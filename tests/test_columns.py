@@ -2,8 +2,8 @@
 
 import pytest
 
-from fallfromgrace import columns, terminal
-from fallfromgrace.columns import Paper, Section, table
+from fallfromgrace import terminal
+from fallfromgrace.columns import Paper, Section, aligned, table
 from tests.builders import HOSTILE
 
 
@@ -37,9 +37,15 @@ def test_a_number_or_a_time_is_cut_only_where_no_text_can_be():
     ],
 )
 def test_a_text_is_cut_by_the_columns_that_it_takes(text, width, expected):
-    assert columns._put(text, width, right=False) == expected
+    assert terminal.placed(terminal.shortened(text, width), width) == expected
 
 
 def test_what_an_encoding_does_not_have_is_escaped():
     assert Paper(encoding="ascii").plain("hög 漢 \x1b") == r"h\xf6g \u6f22 \x1b"
     assert Paper(encoding="latin-1").plain("hög 漢") == r"hög \u6f22"
+
+
+def test_columns_are_as_wide_as_what_is_in_them_and_the_last_is_left_as_it_is():
+    rows = [("1", "漢", "a", "x "), ("100", "b", "", "")]
+    assert list(aligned(rows, right=[0])) == ["  1  漢  a  x ", "100  b      "]
+    assert list(aligned([])) == []

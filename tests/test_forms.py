@@ -1,9 +1,30 @@
 import json
 from math import inf, nan
+from typing import NamedTuple
 
 import pytest
 
-from fallfromgrace.forms import Malformed, decoded, each, encoded, fields, flag, maybe, number, row, seconds, text
+from fallfromgrace.forms import (
+    Malformed,
+    decoded,
+    each,
+    encoded,
+    fields,
+    flag,
+    maybe,
+    number,
+    plain,
+    row,
+    seconds,
+    text,
+)
+from fallfromgrace.lifecycle import Phase
+
+
+class Pair(NamedTuple):
+    name: str
+    phase: Phase
+
 
 RULE = fields({"name": text, "at": seconds(10), "of": maybe(number(1, 9)), "on": flag, "ladder": each(row(text, text))})
 GOOD = {"name": "x", "at": 10, "of": None, "on": True, "ladder": [["a", "b"]]}
@@ -91,3 +112,16 @@ def test_no_number_is_written_that_is_none():
 def test_numbers_beyond_all_floats_are_no_times():
     with pytest.raises(Malformed):
         seconds()(json.loads("1e999"))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("a\udcffb", "a\\udcffb"),
+        (Pair("\udcff", Phase.FIRING), {"name": "\\udcff", "phase": "firing"}),
+        ({"all": (Pair("x", Phase.PENDING), None)}, {"all": [{"name": "x", "phase": "pending"}, None]}),
+        ((1, 0.5, True, ["x"]), [1, 0.5, True, ["x"]]),
+    ],
+)
+def test_values_are_made_plain_for_json(value, expected):
+    assert plain(value) == expected

@@ -331,7 +331,7 @@ DENIED = exits.NotPermitted("not yours")
     [
         (GONE, True, 69, "no daemon to ask"),
         (DENIED, True, 77, "not yours"),
-        (FULL, False, 69, r"\(pid 4242\) has ended"),
+        (FULL, False, 69, r"\(pid 4242\) ran before the machine was started anew, or in another container"),
     ],
 )
 def test_a_daemon_that_cannot_be_asked_is_told_in_the_file_and_to_whoever_runs_it(

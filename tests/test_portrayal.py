@@ -6,7 +6,7 @@ from fallfromgrace.expression import comparisons
 from fallfromgrace.grammar import parse_trigger
 from fallfromgrace.insight import measures
 from fallfromgrace.picture import Level, urgency
-from fallfromgrace.portrayal import Portrait, Texts, Turns, _telling, nearness, processes
+from fallfromgrace.portrayal import Portrait, Texts, Turns, _telling, nearness
 from fallfromgrace.rules import Selector
 from fallfromgrace.verdict import Result
 from tests.builders import MIB, Life, Seen, monitor, process
@@ -169,11 +169,6 @@ def test_who_is_chosen_is_chosen_by_what_is_shown():
     for row in next(portrait.sections()).rows:
         [subject] = [each for each in life.seen.subjects if each.identity and each.identity.pid == row.pid]
         assert portrait._urgency(subject) == urgency(row.gauges)
-
-
-@pytest.mark.parametrize(("number", "text"), [(0, "0 processes"), (1, "1 process"), (2, "2 processes")])
-def test_processes_are_counted(number, text):
-    assert processes(number) == text
 
 
 def test_what_failed_is_tried_again():

@@ -139,3 +139,14 @@ def test_without_a_stream_it_is_the_errors_of_the_moment(columns, screen, monkey
     clock.now += 2
     progress.step(1)
     assert screen.line == "reading: 1"
+
+
+def test_what_is_told_meanwhile_has_a_line_of_its_own(screen, capsys):
+    clock = Clock()
+    with Progress("reading", None, screen, clock) as progress:
+        clock.now = 102.0
+        progress.step(7)
+        assert screen.line == "reading: 7"
+        progress.tell("a\x1b\nb")
+        assert screen.line == ""
+    assert capsys.readouterr().err == "a\\x1b\\x0ab\n"

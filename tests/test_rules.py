@@ -238,4 +238,17 @@ def test_a_configuration_says_how_much_there_is():
     several = Config(Settings(), (monitor({"rmem > 1": "term", "rmem > 2": "kill"}), monitor({"rmem > 1": "term"})))
     assert several.summary == "2 monitors, 3 rules"
     assert Config(Settings(), (monitor({"rmem > 1": "term"}),)).summary == "1 monitor, 1 rule"
-    assert counted(0, "rule") == "0 rules"
+
+
+COUNTED = [
+    (0, "rule", "0 rules"),
+    (1, "rule", "1 rule"),
+    (0, "process", "0 processes"),
+    (1, "process", "1 process"),
+    (2, "process", "2 processes"),
+]
+
+
+@pytest.mark.parametrize(("number", "noun", "text"), COUNTED)
+def test_what_there_is_of_something_is_counted_in_english(number, noun, text):
+    assert counted(number, noun) == text

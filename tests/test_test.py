@@ -170,14 +170,8 @@ def test_what_the_command_line_says_comes_first(conf, script):
 
 
 def test_without_either_it_is_the_one_of_the_machine(conf, script, monkeypatch):
-    monkeypatch.setattr(command, "_DEFAULT", conf)
+    monkeypatch.setattr(command, "DEFAULT_CONFIG", conf)
     assert command.run(Options(None, (script(PASSES),))) == exits.OK
-
-
-def test_the_one_of_the_machine_is_that_of_the_daemon():
-    from fallfromgrace.arguments import DEFAULT_CONFIG
-
-    assert str(command._DEFAULT) == DEFAULT_CONFIG
 
 
 # --- what is wrong ----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fallfromgrace import config, exits, lint
+from fallfromgrace import config, exits, lint, terminal
 from fallfromgrace.errors import ConfigError
 from fallfromgrace.records import replace
 from fallfromgrace.rules import counted
@@ -34,15 +34,10 @@ def _check(path: Path, quiet: bool) -> int | None:
         exits.complain(str(replace(each, text=f"warning: {each.text}")))
     if not quiet:
         judged = counted(len(warnings), "warning") if warnings else "fine"
-        print(_printable(f"{_names(found.files)}: {found.config.summary}, {judged}"))
+        print(terminal.showable(f"{_names(found.files)}: {found.config.summary}, {judged}"))
     return len(warnings)
 
 
 def _names(read: Sequence[Path]) -> str:
     main, *more = read
     return f"{main} and {counted(len(more), 'file')} in {more[0].parent}" if more else str(main)
-
-
-def _printable(text: str) -> str:
-    """A file's name may hold bytes that no terminal can show."""
-    return text.encode(errors="backslashreplace").decode()

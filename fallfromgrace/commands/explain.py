@@ -19,9 +19,8 @@ from fallfromgrace.explanation import Basis, Explained, Explanation, as_json, li
 from fallfromgrace.expression import RATES, Growth
 from fallfromgrace.logs import one_line
 from fallfromgrace.memory import Memory
-from fallfromgrace.observer import Observer, Scene
+from fallfromgrace.observer import Observer, Scene, as_daemon
 from fallfromgrace.progress import Progress
-from fallfromgrace.protection import Self
 from fallfromgrace.published import Published
 from fallfromgrace.records import dataclass, replace
 from fallfromgrace.relations import cases, relation
@@ -151,12 +150,11 @@ def _daemon(state: str) -> Published | None:
     try:
         found = published.read(state)
     except exits.Failure as error:
-        _say(f"note: {error}")
+        terminal.tell(f"note: {error}")
         return None
     if published.lives(found):
         return found
-    end = "has ended" if published.of_now(found) else published.ELSEWHERE
-    _say(f"note: the daemon that has written {state} (pid {found.pid}) {end}")
+    terminal.tell(f"note: the daemon that has written {state} (pid {found.pid}) {published.end(found)}")
     return None
 
 
@@ -165,18 +163,8 @@ def _read(path: Path, daemon: Published | None) -> Written:
         return config.read(path)
     except ConfigError:
         if daemon:
-            _say(f"note: the daemon (pid {daemon.pid}) goes on by what it has loaded, which 'status' shows")
+            terminal.tell(f"note: the daemon (pid {daemon.pid}) goes on by what it has loaded, which 'status' shows")
         raise
-
-
-def _say(text: str) -> None:
-    exits.complain(one_line(text))
-
-
-def _self_of(found: Published) -> Self:
-    """The daemon in whose place we look."""
-    uid = procfs.read_euid(found.pid)
-    return Self(found.pid, uid or None)
 
 
 def _notes(by: By, found: Published | None, asked: Sequence[Case]) -> Iterator[str]:
@@ -200,19 +188,13 @@ def _notes(by: By, found: Published | None, asked: Sequence[Case]) -> Iterator[s
 
 def _explained(pid: int, by: By, found: Published | None) -> Explanation | None:
     """Everything; None where the process has ended before anything could be known of it."""
-    loaded = by.config
-    settings = replace(loaded.settings, interval=_RATE_SECONDS)
+    often = replace(by.config, settings=replace(by.config.settings, interval=_RATE_SECONDS))
     with Progress(f"readings for {pid}", None) as progress:
-
-        def say(text: str) -> None:
-            progress.hide()
-            _say(text)
-
-        for lack in privileges.lacking(loaded):
-            say(lack)
+        for lack in privileges.lacking(by.config):
+            progress.tell(lack)
         seen = _Patient(progress)
-        myself = _self_of(found) if found else None
-        with Observer(replace(loaded, settings=settings), say, myself=myself, going_on=seen.go_on) as observer:
+        myself = as_daemon(found.pid) if found else None
+        with Observer(often, progress.tell, myself=myself, going_on=seen.go_on) as observer:
             return _looked(pid, observer, found, seen.go_on, lambda asked: _basis(by, found, asked))
 
 

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from fallfromgrace import config, entries, exits, privileges, terminal
+from fallfromgrace.columns import aligned
 from fallfromgrace.coverage import Covered
 from fallfromgrace.engine import Engine
-from fallfromgrace.errors import RuleSyntaxError, did_you_mean
+from fallfromgrace.errors import RuleSyntaxError
 from fallfromgrace.expression import Metric, Scope
+from fallfromgrace.forms import plain
 from fallfromgrace.intervals import Interval
 from fallfromgrace.linux import LinuxSource
 from fallfromgrace.logs import one_line
 from fallfromgrace.looks import Look
-from fallfromgrace.observer import others
+from fallfromgrace.observer import everybody, others
 from fallfromgrace.patience import Patience, Pattern, limited
 from fallfromgrace.progress import Progress
-from fallfromgrace.protection import Self
 from fallfromgrace.readings import Facet, Want
 from fallfromgrace.records import dataclass
-from fallfromgrace.rules import Config, Monitor, Selector, Settings
-from fallfromgrace.source import Unready
-from fallfromgrace.table import Descent, Process, ProcessId, ProcessTable
+from fallfromgrace.rules import Config, Monitor, Selector, Settings, counted
+from fallfromgrace.table import Descent, Process, ProcessId
 from fallfromgrace.units import human_size
 from fallfromgrace.values import owner
 
@@ -64,43 +62,27 @@ class _Found(NamedTuple):
     rows: list[Row]
 
 
-# As often is asked again who cannot be read at once.
-_AGAIN_SECONDS = 0.05
 # So many processes are read between two words about how far it is; a single large one may take a second.
 _AT_A_TIME = 25
 
 
 def run(options: Options) -> int:
     """The exit status: 0 if anything matches, 1 if nothing does."""
-    wanted = limited(_wanted(options), Patience(_say))
-    engine = Engine(wanted, Self(os.getpid(), None if privileges.acts_on_everybody() else os.geteuid()))
-    with contextlib.closing(LinuxSource(_say)) as source:
-        table, now = _everybody(source)
+    wanted = limited(_wanted(options), Patience(terminal.tell))
+    engine = Engine(wanted, privileges.ourselves())
+    with contextlib.closing(LinuxSource(terminal.tell)) as source:
+        source.configure(lambda image: True, process_events=False)
+        table, now = everybody(source)
         look = engine.look(others(table), (), now)
         # All monitors are asked, for an earlier one may be final.
         asked = [covered for covered in look.covered if options.name in (None, covered.monitor.name)]
         _measure(source, look, list(_concerned(asked, look)), now)
     found = [_Found(covered.monitor.name, _group(covered, look), list(_rows(covered, look))) for covered in asked]
     if options.as_json:
-        print(json.dumps([_as_json(each) for each in found], indent=2))
+        print(json.dumps(plain([_as_json(each) for each in found]), indent=2))
     else:
         print(terminal.showable("\n\n".join(_shown(found))))
     return exits.OK if any(covered.descents for covered in asked) else exits.NO
-
-
-def _say(text: str) -> None:
-    exits.complain(one_line(text))
-
-
-def _everybody(source: LinuxSource) -> tuple[ProcessTable, float]:
-    """Who is there, and when that was; some may take a while to read."""
-    source.configure(lambda image: True, process_events=False)
-    while True:
-        now = time.monotonic()
-        try:
-            return source.look(now), now
-        except Unready:
-            time.sleep(_AGAIN_SECONDS)
 
 
 def _wanted(options: Options) -> Config:
@@ -113,9 +95,7 @@ def _wanted(options: Options) -> Config:
     loaded = config.load(options.config)
     if options.name is None or any(monitor.name == options.name for monitor in loaded.monitors):
         return loaded
-    known = [monitor.name for monitor in loaded.monitors]
-    hint = did_you_mean(options.name, known) or f"; there are {', '.join(known) or 'none'}"
-    raise exits.UsageError(f"{options.config} has no monitor '{options.name}'{hint}")
+    raise exits.UsageError(config.no_monitor(options.name, loaded, options.config))
 
 
 # --- what is there ---
@@ -187,24 +167,20 @@ def _group(covered: Covered, look: Look) -> dict[str, int | None]:
 
 
 def _as_json(found: _Found) -> dict[str, object]:
-    return {"monitor": found.monitor, **found.group, "processes": [_printable(row)._asdict() for row in found.rows]}
-
-
-def _printable(row: Row) -> Row:
-    """A command line may hold bytes that are no text."""
-    return row._replace(cmdline=row.cmdline.encode(errors="backslashreplace").decode())
+    return {"monitor": found.monitor, **found.group, "processes": found.rows}
 
 
 _HEAD = ("PID", "OWNER", "RMEM", "PMEM", "TREE RMEM", "TREE PMEM", "COMMAND")
+_RIGHT = (0, 2, 3, 4, 5)  # the numbers
 
 
 def _shown(found: Sequence[_Found]) -> Iterator[str]:
     """A block of lines for each monitor, in columns; on a terminal no wider than that."""
     width, colours = terminal.width(), terminal.colourful()
     for each in found:
-        columns = _columns([_HEAD, *map(_cells, each.rows)]) if each.rows else ()
+        columns = aligned([_HEAD, *map(_cells, each.rows)], _RIGHT) if each.rows else ()
         styles = [("bold",), ("dim",), *(("dim",) if row.note else () for row in each.rows)]
-        lines = zip((_summary(each), *columns), styles, strict=False)
+        lines = zip((_summary(each), *(f"  {line}" for line in columns)), styles, strict=False)
         yield "\n".join(terminal.paint(terminal.cut(line, width), *style, on=colours) for line, style in lines)
 
 
@@ -212,9 +188,8 @@ def _summary(found: _Found) -> str:
     name, count = one_line(found.monitor), found.group["count"]
     if not count:
         return f"{name}: nothing matches"
-    counts = "1 process" if count == 1 else f"{count} processes"
     rmem, pmem = _size(found.group["rmem"]), _size(found.group["pmem"])
-    return f"{name}: {counts}, rmem {rmem} (shared pages counted in each), pmem {pmem}"
+    return f"{name}: {counted(count, 'process')}, rmem {rmem} (shared pages counted in each), pmem {pmem}"
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -227,11 +202,3 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _size(size: int | None) -> str:
     return "?" if size is None else human_size(size)
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Names to the left, numbers to the right, the last as it is."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for pid, whose, *sizes, last in rows:
-        numbers = (size.rjust(width) for size, width in zip(sizes, widths[2:-1], strict=True))
-        yield "  ".join(("", pid.rjust(widths[0]), whose.ljust(widths[1]), *numbers, last))

@@ -64,7 +64,7 @@ def _exposition() -> ModuleType:
 def _asked(state: str) -> Published:
     found = published.read(state)
     if not published.lives(found):
-        raise exits.Failure(f"the daemon that wrote {state} (pid {found.pid}) has ended; start one")
+        raise exits.Failure(f"the daemon that wrote {state} (pid {found.pid}) {published.end(found)}; start one")
     return found
 
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import floor
 from pathlib import Path
 from types import TracebackType
@@ -20,10 +20,9 @@ from fallfromgrace.engine import Engine
 from fallfromgrace.frames import Frame
 from fallfromgrace.keeper import boot
 from fallfromgrace.linux import LinuxSource
-from fallfromgrace.logs import one_line
+from fallfromgrace.observer import AGAIN_SECONDS, others
 from fallfromgrace.patience import Patience, limited
 from fallfromgrace.progress import Progress
-from fallfromgrace.protection import Self
 from fallfromgrace.readings import FACETS, Facet, Want
 from fallfromgrace.recorded import Header
 from fallfromgrace.recorder import Unwritable, Writer
@@ -31,20 +30,14 @@ from fallfromgrace.records import dataclass
 from fallfromgrace.rules import Adjust, Config, Signal, Target, counted
 from fallfromgrace.source import Source, Unready
 from fallfromgrace.table import ProcessTable
-from fallfromgrace.units import format_duration, format_size, human_duration, human_size
+from fallfromgrace.units import human_duration, human_size
 
-SHORTEST_EVERY = 0.1
-SMALLEST = 64 << 10
 # What costs little is measured for whatever rules are yet to be written, the rest if there are rules about it.
 _ALWAYS = frozenset({Facet.MACHINE, Facet.STAT, Facet.MEMORY, Facet.IO})
 # What is a matter of how fractions of a second are reckoned.
 _ROUNDING = 1e-6
-# As often is asked again who cannot be read at once.
-_AGAIN_SECONDS = 0.05
 _ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
-_Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +54,15 @@ class Options:
 
 def run(options: Options) -> int:
     """Record until something ends it, which is told. Raises Failure where the file cannot be written."""
-    _check(options)
     wanted = _wanted(options)
     with _created(options.file) as stream, Ending() as ending, Progress("frames", _expected(options)) as progress:
-        tell = _telling(progress)
-        patience = Patience(tell)
-        with contextlib.closing(LinuxSource(tell, patience=patience)) as source:
+        patience = Patience(progress.tell)
+        with contextlib.closing(LinuxSource(progress.tell, patience=patience)) as source:
             for lack in privileges.lacking(wanted):
-                tell(lack)
+                progress.tell(lack)
             camera = Camera(source, limited(wanted, patience), options.everybody)
-            tell(Session(options, camera, ending, progress, tell).record(stream))
+            progress.tell(Session(options, camera, ending, progress).record(stream))
     return exits.OK
-
-
-def _check(options: Options) -> None:
-    if options.every < SHORTEST_EVERY:
-        raise exits.UsageError(f"--every {format_duration(options.every)} is too often; write 0.1s or more")
-    if options.size < SMALLEST:
-        raise exits.UsageError(f"--size {format_size(options.size)} is too small for a recording; write 64k or more")
 
 
 def _wanted(options: Options) -> Config:
@@ -91,14 +75,6 @@ def _wanted(options: Options) -> Config:
 def _expected(options: Options) -> int | None:
     """How many frames there will be, if that is known."""
     return None if options.seconds is None else 1 + floor(options.seconds / options.every)
-
-
-def _telling(progress: Progress) -> _Tell:
-    def tell(text: str) -> None:
-        progress.hide()
-        exits.complain(one_line(text))
-
-    return tell
 
 
 @contextlib.contextmanager
@@ -133,8 +109,9 @@ class Camera:
     """Sees who is there to be recorded, and what they use."""
 
     def __init__(self, source: Source, wanted: Config, everybody: bool) -> None:
-        self.only_uid = None if privileges.acts_on_everybody() else os.geteuid()
-        self._engine = Engine(wanted, Self(os.getpid(), self.only_uid))
+        myself = privileges.ourselves()
+        self.only_uid = myself.only_uid
+        self._engine = Engine(wanted, myself)
         self._source = source
         self.facets = tuple(sorted(_ALWAYS | self._engine.facets | _for_largest(wanted)))
         source.configure((lambda image: True) if everybody else self._engine.selects, process_events=False)
@@ -146,10 +123,10 @@ class Camera:
             table = self._source.look(now)
         except Unready:
             return None
-        others = [process for process in table if process.id.pid != os.getpid()]
-        wants = [Want(process.id, facet) for process in others for facet in self.facets if facet is not Facet.MACHINE]
+        seen = list(others(table))
+        wants = [Want(process.id, facet) for process in seen for facet in self.facets if facet is not Facet.MACHINE]
         found = self._source.measure([Want(None, Facet.MACHINE), *wants], now)
-        return Frame(now, tuple(process for process in others if process.id in found), found)
+        return Frame(now, tuple(process for process in seen if process.id in found), found)
 
     def covers_anybody(self, frame: Frame) -> bool:
         """Whether the monitors are about somebody in it."""
@@ -196,12 +173,11 @@ def next_tick(tick: int, since: float, every: float) -> int:
 class Session:
     """One recording, from its first frame to its last."""
 
-    def __init__(self, options: Options, camera: Camera, ending: Ending, progress: Progress, tell: _Tell) -> None:
+    def __init__(self, options: Options, camera: Camera, ending: Ending, progress: Progress) -> None:
         self._options = options
         self._camera = camera
         self._ending = ending
         self._progress = progress
-        self._tell = tell
         self._first = self._last = time.monotonic()
 
     def record(self, stream: BinaryIO) -> str:
@@ -238,7 +214,7 @@ class Session:
             now = time.monotonic()
             frame = self._camera.frame(now)
             if frame is None:
-                due = now + _AGAIN_SECONDS
+                due = now + AGAIN_SECONDS
             elif not self._keep(writer, frame):
                 return writer.full
             else:
@@ -253,17 +229,14 @@ class Session:
         if not writer.frames:
             self._first = frame.at
             if not self._options.everybody and not self._camera.covers_anybody(frame):
-                self._tell(f"nothing that runs is what {self._options.config} is about; what comes is recorded")
+                nobody = f"nothing that runs is what {self._options.config} is about"
+                self._progress.tell(f"{nobody}; what comes is recorded")
         kept = writer.add(frame)
         if kept:
             self._last = frame.at
-            self._progress.step(writer.frames, f"{_processes(writer.processes)}, {human_size(writer.size)}")
+            self._progress.step(writer.frames, f"{counted(writer.processes, 'process')}, {human_size(writer.size)}")
         return kept
 
     def _summary(self, writer: Writer) -> str:
         frames, over = counted(writer.frames, "frame"), human_duration(self._last - self._first)
-        return f"{frames} of {_processes(writer.processes)} over {over}, {human_size(writer.size)}"
-
-
-def _processes(number: int) -> str:
-    return "1 process" if number == 1 else f"{number} processes"
+        return f"{frames} of {counted(writer.processes, 'process')} over {over}, {human_size(writer.size)}"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fallfromgrace import config, exits, plot, recording, terminal
 from fallfromgrace.curves import Curves, Panel
+from fallfromgrace.forms import plain
 from fallfromgrace.frames import Frame
 from fallfromgrace.logs import one_line
 from fallfromgrace.patience import Patience, limited
@@ -46,17 +47,12 @@ def run(options: Options) -> int:
         _check_plot(options.plot, options.file)
     rules = config.load(options.config)
     with recording.opened(options.file) as found, Progress("KiB replayed", found.size >> 10) as progress:
-
-        def tell(text: str) -> None:
-            progress.hide()
-            exits.complain(one_line(text))
-
-        replay = Replay(limited(rules, Patience(tell)), found, progress, drawn=options.plot is not None)
+        replay = Replay(limited(rules, Patience(progress.tell)), found, progress, drawn=options.plot is not None)
         rows = list(replay.rows()) if options.as_json else list(_shown(replay, options, progress))
     if options.as_json:
-        print(json.dumps(_as_json(replay, options, rows), indent=2))
+        print(json.dumps(plain(_as_json(replay, options, rows)), indent=2))
     for note in (*replay.notes, *([f"{options.file}: {replay.damage}"] if replay.damage else [])):
-        exits.complain(one_line(note))
+        terminal.tell(note)
     if options.plot:
         title = f"{options.file.name}, by the rules of {options.config}: {counted(len(rows), 'action')}"
         plot.draw(replay.panels, title, replay.times, options.plot)
@@ -217,15 +213,9 @@ def _as_json(replay: Replay, options: Options, rows: list[Row]) -> object:
         "recording": about,
         "happenings": [_happening(each) for each in rows],
         "damage": replay.damage,
-        "notes": list(map(_text, replay.notes)),
+        "notes": list(replay.notes),
     }
 
 
 def _happening(row: Row) -> dict[str, object]:
-    values = {"for" if name == "whose" else name: value for name, value in row._asdict().items()}
-    return {name: _text(value) if isinstance(value, str) else value for name, value in values.items()}
-
-
-def _text(value: str) -> str:
-    """Command lines, and what has these in it, may hold bytes that are no text."""
-    return value.encode(errors="backslashreplace").decode()
+    return {"for" if name == "whose" else name: value for name, value in row._asdict().items()}

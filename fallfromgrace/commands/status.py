@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from fallfromgrace import exits, lifecycle, published, terminal, timers
 from fallfromgrace.columns import INDENT, Paper, Section, table
+from fallfromgrace.forms import plain
 from fallfromgrace.keeper import moment
 from fallfromgrace.lifecycle import Phase
 from fallfromgrace.memory import Memory
@@ -68,9 +69,7 @@ class Picture(NamedTuple):
     @property
     def end(self) -> str:
         """How it came that there is no such daemon."""
-        which = f"the daemon that wrote this (pid {self.found.pid})"
-        end = "has ended" if self.in_our_time else published.ELSEWHERE
-        return f"{which} {end}"
+        return f"the daemon that wrote this (pid {self.found.pid}) {published.end(self.found)}"
 
     @property
     def in_our_time(self) -> bool:
@@ -108,8 +107,7 @@ def seen(found: Published, living: bool, now: Moment) -> Picture:
     if picture.in_our_time:
         _observe(found.memory, picture.at)
     lives, armed = timers.lives(found.memory, picture.at), timers.armed(found.memory, picture.at)
-    texts = {(whose.name, rule.trigger): rule.text for whose in found.monitors for rule in whose.rules}
-    return picture._replace(lives=lives, timers=armed, stopped=timers.stopped(found.memory), texts=texts)
+    return picture._replace(lives=lives, timers=armed, stopped=timers.stopped(found.memory), texts=found.texts)
 
 
 def _observe(memory: Memory, now: float) -> None:
@@ -133,30 +131,22 @@ def as_json(picture: Picture) -> dict[str, Any]:
     return {
         "lives": picture.living,
         "age": picture.since(picture.found.written),
-        **{name: _plain(getattr(picture.found, name)) for name in _WRITTEN},
+        **{name: plain(getattr(picture.found, name)) for name in _WRITTEN},
+        "looks": _looks(picture.found.looks),
         "rules": [_named(life) for life in picture.lives],
         "timers": [{**_named(timer), "seconds": timer.at - picture.at} for timer in picture.timers],
         "stopped": [_named(each) for each in picture.stopped],
     }
 
 
+def _looks(looks: Looks) -> dict[str, Any]:
+    return {**looks.spread._asdict(), "last": looks.last}
+
+
 def _named(value: Life | Timer | Stopped) -> dict[str, Any]:
     pid, start = value.identity or (None, None)
-    found = {name: _plain(each) for name, each in value._asdict().items() if name not in ("identity", "at")}
+    found = {name: plain(each) for name, each in value._asdict().items() if name not in ("identity", "at")}
     return {**found, "pid": pid, "start": start}
-
-
-def _plain(value: Any) -> Any:
-    """As JSON has it; a text may hold bytes that are none."""
-    if isinstance(value, Looks):
-        return {**_plain(value.spread), "last": list(value.last)}
-    if hasattr(value, "_asdict"):
-        return {name: _plain(each) for name, each in value._asdict().items()}
-    if isinstance(value, tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, Phase):
-        return value.value
-    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 # --- for people ---
@@ -191,8 +181,7 @@ def _whose(picture: Picture) -> Iterator[tuple[str, ...]]:
         yield (f"{late}: the daemon is stopped or hangs, or cannot write its file", *_WARNING)
     ran = f"{'up' if picture.living else 'ran'} {human_duration(picture.ran)}"
     yield (f"{exits.PROGRAM} {found.program}, pid {found.pid}, {ran}, since {picture.clock(found.started)}", "bold")
-    watched = "1 process" if found.watched == 1 else f"{found.watched} processes"
-    yield (f"{watched} watched; everybody is looked at every {every} or more often",)
+    yield (f"{counted(found.watched, 'process')} watched; everybody is looked at every {every} or more often",)
 
 
 def _configured(picture: Picture) -> Iterator[tuple[str, ...]]:

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fallfromgrace import config, exits, scenario, staging, terminal
+from fallfromgrace.arguments import DEFAULT_CONFIG
+from fallfromgrace.columns import aligned
 from fallfromgrace.comparison import Pair, compared, done
-from fallfromgrace.errors import ConfigError, Problem, did_you_mean
+from fallfromgrace.errors import ConfigError, Problem
 from fallfromgrace.excuses import Evidence, Hearing, excuse
 from fallfromgrace.expectation import format_time
+from fallfromgrace.forms import plain
 from fallfromgrace.frames import Frame
 from fallfromgrace.logs import one_line
 from fallfromgrace.patience import Patience, limited
@@ -26,7 +29,6 @@ from fallfromgrace.scenario import Scenario, Script
 from fallfromgrace.simulation import simulate
 from fallfromgrace.textfile import LARGEST
 
-_DEFAULT = Path("/etc/fall-from-grace.conf")
 # We act as root, and are none of those who are made up.
 _NOBODY = Self(0)
 _COLOURS = {"-": "red", "+": "green", " ": "dim"}
@@ -82,7 +84,7 @@ def run(options: Options) -> int:
     """The exit status: 0 if all that was expected is done and nothing else, 1 if not."""
     findings = list(_findings(_plays(options)))
     if options.as_json:
-        text = json.dumps([_as_json(each) for each in findings], indent=2)
+        text = json.dumps(plain([_as_json(each) for each in findings]), indent=2)
     else:
         text = terminal.showable("\n".join(_shown(findings, colours=terminal.colourful())))
     try:
@@ -119,10 +121,9 @@ def _of_file(path: Path, asked: Path | None, load: Callable[[Path], Config], pro
 
 def _unknown(play: Scenario, rules: Config, where: Path) -> Iterator[Problem]:
     """The monitors that a test is about and that the configuration does not have."""
-    known = [monitor.name for monitor in rules.monitors]
+    known = {monitor.name for monitor in rules.monitors}
     for name in (each for each in play.monitors if each.value not in known):
-        hint = did_you_mean(name.value, known) or f"; there are {', '.join(known) or 'none'}"
-        yield name.place.problem(f"{where} has no monitor '{name.value}'{hint}")
+        yield name.place.problem(config.no_monitor(name.value, rules, where))
 
 
 def _data(path: Path) -> bytes:
@@ -138,11 +139,11 @@ def _data(path: Path) -> bytes:
 
 
 def _configuration(path: Path, script: Script, asked: Path | None) -> Path:
-    return asked or (path.parent / script.config if script.config else _DEFAULT)
+    return asked or (path.parent / script.config if script.config else Path(DEFAULT_CONFIG))
 
 
 def _loaded(path: Path) -> Config:
-    return limited(config.load(path), Patience(lambda text: exits.complain(one_line(text))))
+    return limited(config.load(path), Patience(terminal.tell))
 
 
 # --- what comes of it -------------------------------------------------------------------------------------------
@@ -204,23 +205,16 @@ def _shown(findings: Sequence[Finding], *, colours: bool) -> Iterator[str]:
 
 
 def _difference(lines: Sequence[Line], *, colours: bool) -> Iterator[str]:
-    cells = [(format_time(line.at), line.process, one_line(line.action)) for line in lines]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for line, (at, process, action) in zip(lines, cells, strict=True):
-        row = "  ".join((at.rjust(widths[0]), process.ljust(widths[1]), action.ljust(widths[2]), one_line(line.note)))
+    cells = [(format_time(line.at), line.process, one_line(line.action), one_line(line.note)) for line in lines]
+    for line, row in zip(lines, aligned(cells, right=[0]), strict=True):
         yield terminal.paint(f"    {line.mark} {row}".rstrip(), _COLOURS[line.mark], on=colours)
 
 
 def _as_json(finding: Finding) -> dict[str, object]:
     return {
-        "file": _printable(str(finding.path)),
+        "file": str(finding.path),
         "line": finding.scenario.place.line,
-        "test": _printable(finding.scenario.name),
+        "test": finding.scenario.name,
         "passed": finding.passed,
-        "lines": [{name: _printable(value) for name, value in line._asdict().items()} for line in finding.lines],
+        "lines": finding.lines,
     }
-
-
-def _printable(value: object) -> object:
-    """A name may hold bytes that are no text."""
-    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value

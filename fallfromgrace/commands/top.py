@@ -10,17 +10,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from fallfromgrace import __version__, config, exits, files, procfs, published, terminal
+from fallfromgrace import __version__, config, exits, files, published, terminal
 from fallfromgrace.arguments import DEFAULT_CONFIG
 from fallfromgrace.canvas import Brush, Canvas, Ended, Event, glyphs
 from fallfromgrace.errors import ConfigError
 from fallfromgrace.logs import one_line
 from fallfromgrace.memory import Memory
-from fallfromgrace.observer import Observer, Scene
+from fallfromgrace.observer import Observer, Scene, as_daemon
 from fallfromgrace.pen import Paper, Ruler
 from fallfromgrace.picture import Picture
 from fallfromgrace.portrayal import Portrait, Texts, Turns
-from fallfromgrace.protection import Self
 from fallfromgrace.published import Published
 from fallfromgrace.readings import Facet
 from fallfromgrace.records import dataclass, replace
@@ -76,7 +75,7 @@ def _run_once(options: Options) -> int:
     """As much as a screen has room for, with a line left for what is typed next."""
     brush, size = Brush(), os.get_terminal_size(1)
     paper = Paper(size.columns or 80, max(2, (size.lines or 24) - 1), brush.ruler, glyphs())
-    with contextlib.closing(Watch(options, _complain)) as watch:
+    with contextlib.closing(Watch(options, terminal.tell)) as watch:
         print("\n".join(brush.painted(lines(watch.picture(paper.height), paper))))
     return exits.OK
 
@@ -84,7 +83,7 @@ def _run_once(options: Options) -> int:
 def _run_plain(options: Options) -> int:
     """Everything, as often, until nobody reads it any more."""
     paper = Paper(terminal.width(), ruler=Ruler(terminal.columns, terminal.cut))
-    with contextlib.closing(Watch(options, _complain)) as watch:
+    with contextlib.closing(Watch(options, terminal.tell)) as watch:
         while True:
             due = time.monotonic() + options.every
             print("\n".join(map(plain, lines(watch.picture(), paper))), flush=True)
@@ -100,10 +99,6 @@ def _is_left_alone(until: float) -> bool:
     poll = select.poll()
     poll.register(1, 0)
     return bool(poll.poll(max(0.0, until - time.monotonic()) * 1000))
-
-
-def _complain(text: str) -> None:
-    exits.complain(one_line(text))
 
 
 def legible(text: str) -> str:
@@ -248,7 +243,7 @@ class Watch:
 
     def _begin(self) -> _Observer:
         found = self._daemon.found
-        myself = Self(found.pid, procfs.read_euid(found.pid) or None) if found else None
+        myself = as_daemon(found.pid) if found else None
         observer = _Observer(_as_by(found, self._config), self._tell, myself=myself)
         if found:
             observer.assume(found.memory)

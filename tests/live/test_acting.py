@@ -58,8 +58,9 @@ def test_a_whole_family_that_is_too_large_is_ended_with_nobody_left(program, con
             running = program("-c", configured(selecting(mark, f"vmem > 1m: {action}", children=1)))
             until(lambda top=top, number=number: top.ended_by() == number)
             until(lambda top=top: not any(state(pid) in ("S", "R") for pid in top.family))
-            assert len(running.said(f"action={action}", "result=sent")) == 5
+            running.says(f"action={action}", "result=sent", times=5)
             running.end()
+            assert len(running.said(f"action={action}", "result=sent")) == 5
 
 
 # Replaces each of its workers as soon as it ends; says their pids.

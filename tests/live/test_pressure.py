@@ -29,12 +29,18 @@ def watching(mark, *rules):
     return f"interval: 1s\nvictims:\n  cmdline: '{mark}'\n  actions:\n{lines}"
 
 
+def readers(pid):
+    """The children that read for it."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [each for each in children if Path(f"/proc/{each}/comm").read_text() == "fall-from-proc\n"]
+
+
 @pytest.mark.skipif("IPC_LOCK" not in privileges.effective(), reason="needs CAP_IPC_LOCK")
 def test_what_it_uses_is_locked_and_costs_no_more_than_that(program, configured, mark):
     running = program("-c", configured(watching(mark, "rmem > 1g: term")))
     pid = running.process.pid
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    [reads] = [each for each in children if Path(f"/proc/{each}/comm").read_text() == "fall-from-proc\n"]
+    until(lambda: readers(pid), "a child that reads")
+    [reads] = readers(pid)
     for each in (pid, reads):  # the child reads for it, and must not seem to hang when it waits for a page of its own
         locked, resident = (status(each, field) for field in ("VmLck", "VmRSS"))
         assert locked > 5000
