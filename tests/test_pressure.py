@@ -1,8 +1,6 @@
 """In processes of their own, as what is done there is for good."""
 
-import os
 import resource
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fallfromgrace import privileges
+from tests.victims import AS_USER, runs_as_user
 
 HERE = Path(__file__).parent.parent
 
@@ -57,15 +56,6 @@ def has(*names):
     )
 
 
-as_user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-
-
-def runs_as_user():
-    """Whether there is a user whom we can run this Python as, who may read it."""
-    may = os.geteuid() == 0 and shutil.which("setpriv")
-    return may and subprocess.run([*as_user, sys.executable, "-c", ""], capture_output=True).returncode == 0
-
-
 needs_setpriv = pytest.mark.skipif(
     not runs_as_user(), reason="needs root, setpriv (util-linux), and a Python that others may run"
 )
@@ -83,12 +73,12 @@ def test_memory_is_locked_as_it_is_used_and_not_all_that_is_mapped():
 @has("SYS_RESOURCE")
 def test_a_user_without_a_limit_may_lock_memory():
     raise_limit = f"--memlock={resource.RLIM_INFINITY}:{resource.RLIM_INFINITY}"
-    assert int(run(LOCK, ["prlimit", raise_limit, *as_user]).split()[0]) > 5000
+    assert int(run(LOCK, ["prlimit", raise_limit, *AS_USER]).split()[0]) > 5000
 
 
 @needs_setpriv
 def test_under_a_limit_nothing_is_locked_since_memory_would_be_refused_later():
-    locked, _, told = run(LOCK, ["prlimit", "--memlock=1048576:1048576", *as_user]).split(maxsplit=2)
+    locked, _, told = run(LOCK, ["prlimit", "--memlock=1048576:1048576", *AS_USER]).split(maxsplit=2)
     assert locked == "0"
     assert "ulimit -l unlimited" in told
 
@@ -126,7 +116,7 @@ def test_where_we_may_not_be_spared_all_stays_as_it_is():
     def set_before():
         Path("/proc/self/oom_score_adj").write_text("200")
 
-    child, its, ours, told = run(SPARE, as_user, preexec_fn=set_before).split(maxsplit=3)
+    child, its, ours, told = run(SPARE, AS_USER, preexec_fn=set_before).split(maxsplit=3)
     assert (child, its, ours) == ("200", "200", "200")
     assert "Permission denied" in told
 

@@ -1,6 +1,5 @@
 import errno
 import os
-import shutil
 import subprocess
 import sys
 
@@ -10,6 +9,7 @@ from fallfromgrace import privileges
 from fallfromgrace.privileges import Lacks, acts_on_everybody, effective, lacking
 from tests.builders import config, monitor
 from tests.proctree import Proc
+from tests.victims import runs_as_user
 
 ALL = frozenset(privileges._CAPABILITIES.values())
 BY_EXE = config(monitor({}, exe="^/usr/bin/hog$"))
@@ -57,7 +57,7 @@ def test_who_may_signal_everybody_is_who_has_the_capability_root_or_not(proc, ma
     assert acts_on_everybody(proc.root) is everybody
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
+@pytest.mark.skipif(not runs_as_user(), reason="needs root, setpriv, and a Python that others may run")
 @pytest.mark.parametrize(
     ("options", "names"),
     [

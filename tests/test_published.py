@@ -25,7 +25,7 @@ from fallfromgrace.statefile import LARGEST
 from fallfromgrace.verdict import Outcome, Result
 from tests.builders import Life, monitor, process, table, verdict
 from tests.strategies import patiently
-from tests.victims import Victim, marker, until
+from tests.victims import AS_USER, Victim, marker, runs_as_user, until
 
 NOBODY = (1 << 22) - 1
 HERE = boot()
@@ -304,14 +304,6 @@ def test_more_than_a_daemon_writes_is_not_read(path):
     with path.open("wb") as file:
         file.truncate(LARGEST + 1)
     assert str(asked(path)) == f"{path} has more than 16 MiB, which no daemon writes"
-
-
-AS_USER = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-
-
-def runs_as_user():
-    may = os.geteuid() == 0 and shutil.which("setpriv")
-    return may and subprocess.run([*AS_USER, sys.executable, "-c", ""], capture_output=True).returncode == 0
 
 
 as_user = pytest.mark.skipif(not runs_as_user(), reason="needs root, setpriv, and a Python that others may run")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,3 +98,13 @@ def victim(mark: str, mib: int = 1, what: str = "plain") -> Iterator[Victim]:
         yield started
     finally:
         started.close()
+
+
+AS_USER = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
+@functools.cache
+def runs_as_user() -> bool:
+    """Whether there is a user whom we can run this Python as, who may read it."""
+    may = os.geteuid() == 0 and shutil.which("setpriv")
+    return bool(may) and subprocess.run([*AS_USER, sys.executable, "-c", ""], capture_output=True).returncode == 0
