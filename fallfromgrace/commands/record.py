@@ -234,9 +234,13 @@ class Session:
         kept = writer.add(frame)
         if kept:
             self._last = frame.at
-            self._progress.step(writer.frames, f"{counted(writer.processes, 'process')}, {human_size(writer.size)}")
+            self._progress.step(writer.frames, f"{counted(writer.processes, 'process')}, {_bytes(writer.size)}")
         return kept
 
     def _summary(self, writer: Writer) -> str:
         frames, over = counted(writer.frames, "frame"), human_duration(self._last - self._first)
-        return f"{frames} of {counted(writer.processes, 'process')} over {over}, {human_size(writer.size)}"
+        return f"{frames} of {counted(writer.processes, 'process')} over {over}, {_bytes(writer.size)}"
+
+
+def _bytes(size: int) -> str:
+    return human_size(size) if size >= 1024 else counted(size, "byte")

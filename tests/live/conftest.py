@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.live.tmux import Tmux
 from tests.victims import marker, until
 
 PROGRAM = Path(__file__).parents[2] / "bin" / "fall-from-grace"
@@ -97,3 +98,14 @@ def program():
     yield start
     for running in started:
         running.end()
+
+
+@pytest.fixture
+def tmux(tmp_path):
+    """A shell in a terminal."""
+    made = Tmux(tmp_path / "tmux")
+    try:
+        made.begin()
+        yield made
+    finally:
+        made.kill()
