@@ -127,7 +127,7 @@ def test_whom_the_monitors_are_about_and_who_is_below_is_recorded(recorded):
         name: value for name, value in EVERYTHING.items() if name not in {"fds", "fdlimit", "pmem", "umem", "swap"}
     }
     assert recorded.status == exits.OK
-    assert recorded.told == [f"4 frames of 2 processes over 3s, {recorded.path.stat().st_size}; its 3s are over"]
+    assert recorded.told == [f"4 frames of 2 processes over 3s, {recorded.path.stat().st_size} bytes; its 3s are over"]
 
 
 def test_everybody_is_recorded_if_that_is_wanted_but_never_we_ourselves(recorded):
@@ -217,7 +217,7 @@ def test_a_signal_ends_it_well(number, recorded, world):
     world.signal = (1005.5, number)
     assert len(recorded(seconds=None)) == 6
     assert recorded.told == [
-        f"6 frames of 2 processes over 5s, {recorded.path.stat().st_size}; ended by {signal.Signals(number).name}"
+        f"6 frames of 2 processes over 5s, {recorded.path.stat().st_size} bytes; ended by {signal.Signals(number).name}"
     ]
     assert recorded.status == exits.OK
 
