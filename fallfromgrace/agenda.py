@@ -50,7 +50,7 @@ class Part(NamedTuple):
 class Watch:
     """A subject whose rules come to nothing as long as it keeps within all parts."""
 
-    __slots__ = ("alone", "at", "parts", "period", "seen", "size", "subject")
+    __slots__ = ("alone", "at", "parts", "period", "size", "subject")
 
     def __init__(self, subject: Subject, parts: Sequence[Part]) -> None:
         self.subject = subject
@@ -60,7 +60,6 @@ class Watch:
         self.alone = members.pop() if len(members) == 1 else None
         self.size: Size | None = None  # of one that is alone, when it was last seen
         self.period: float | None = None  # what came of that
-        self.seen = -inf  # when it was watched last
 
     def covers(self, sizes: Mapping[ProcessId, Size]) -> bool:
         """Whether there is the size of everybody."""
@@ -100,15 +99,6 @@ class Calendar:
             self._at.pop(watch.at, None)
 
     @property
-    def times(self) -> Collection[float]:
-        """All that something is down for."""
-        return tuple(self._at)
-
-    def at(self, time: float) -> Collection[Watch]:
-        """What is down for one of these."""
-        return tuple(self._at[time])
-
-    @property
     def next(self) -> float:
         """The first time that something is down for; inf for none."""
         return min(self._at, default=inf)
@@ -132,6 +122,7 @@ class Agenda:
         self._watches: dict[Subject, Watch] = {}
         self._watching = Calendar()
         self._judging: dict[Subject, float] = {}
+        self._put_off: dict[float, list[Watch]] = {}  # who was watched last, and for how long each may be left alone
 
     @property
     def next(self) -> float:
@@ -147,8 +138,8 @@ class Agenda:
     def watch(self, sizes: Mapping[ProcessId, Size], now: float) -> None:
         """Put down who is within its limits for later, and who is not to be judged at once."""
         later: dict[float, list[Watch]] = {}
+        self._put_off = later
         for watch in self._watching.due(now):
-            watch.seen = now
             size = sizes.get(watch.alone) if watch.alone else None
             if size is None or size is not watch.size:  # most are as large as they were
                 watch.size, watch.period = size, self._period(watch.room(sizes), sure=watch.covers(sizes))
@@ -160,17 +151,17 @@ class Agenda:
         for period, watches in later.items():
             self._watching.add(next_of(period, now), watches)
 
-    def rest(self, since: float, until: float) -> None:
-        """All sizes stay as they are from a time until another: who was watched in it already is so again at the first
-        of their times that is not before its end.
+    def rest(self, until: float) -> None:
+        """All sizes stay as they are until a time: who was just watched is so again at the first of their times that is
+        not before it.
 
         For those who know what is to come; nothing else is found than without it.
         """
-        for at in [at for at in self._watching.times if at < until]:
-            for watch in self._watching.at(at):
-                if watch.period and watch.seen >= since:
+        for period, watches in self._put_off.items():
+            for watch in watches:
+                if watch.at < until and self._watches.get(watch.subject) is watch:
                     self._watching.remove(watch)
-                    self._watching.add(tick(until, watch.period), [watch])
+                    self._watching.add(tick(until, period), [watch])
 
     def _period(self, room: float, *, sure: bool = True) -> float | None:
         """After how long to look again at one with so much room; None for who has come to a limit.

@@ -95,9 +95,9 @@ class Engine:
         for subject in self._docket.cases:
             self._agenda.judge(subject, now)
 
-    def rest(self, since: float, until: float) -> None:
-        """No size is read twice between two times, for all are known to stay as they are."""
-        self._agenda.rest(since, until)
+    def rest(self, until: float) -> None:
+        """Whose size was just read is not read again before a time, for all are known to stay as they are."""
+        self._agenda.rest(until)
 
     def due(self, now: float) -> list[Subject]:
         """Those who are to be judged now."""

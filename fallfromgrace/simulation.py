@@ -65,7 +65,7 @@ def _next(engine: Engine, world: World, now: float, until: float | None) -> floa
     there_is_more = world.next_look() < inf
     rest = min(world.next_look(), inf if until is None else until)
     if rest < inf and not world.altered:  # a frame holds until the next one
-        engine.rest(world.began, rest)
+        engine.rest(rest)
     at = min(engine.next_look, world.next_look(), now + engine.config.settings.interval)
     if world.altered:  # the kernel tells of it at once
         at = min(at, next_of(TICK_SECONDS, now))

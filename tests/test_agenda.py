@@ -164,12 +164,13 @@ def test_many_who_are_watched_cost_few_wake_ups():
 
 def test_while_all_sizes_stay_as_they_are_who_was_watched_is_so_again_when_they_may_not():
     made = agenda(part(rmem=100 * MIB), room=50 * MIB)
-    made.rest(0.0, 7.31)
+    made.rest(7.31)
     assert made.next == 0.05  # it was not watched since
     made.watch(sizes(50), 0.05)
-    made.rest(0.0, 7.31)
+    made.rest(7.31)
     assert made.next == 7.35  # its own time, had it been watched all the while
-    made.rest(7.31, 9.0)
+    made.watch({}, 7.31)
+    made.rest(9.0)
     assert made.next == 7.35
     made.watch(sizes(101), 7.35)
     assert made.due(7.35) == [SUBJECT]
