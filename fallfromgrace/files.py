@@ -60,6 +60,19 @@ def gather(path: Path, report: Report) -> tuple[Contents, ...]:
         return (*_contents(path, around, report), *_drop_ins(path, around, report))
 
 
+def named(path: Path) -> tuple[Path, ...]:
+    """The files that a configuration would be read from, and the directory of its drop-ins, wherever they can be seen;
+    who takes one of these away changes the directory."""
+    directory = path.with_suffix(".d")
+    if path.suffix != ".conf":
+        return (path,)
+    try:
+        names = sorted(filter(_DROP_IN.fullmatch, os.listdir(directory)))
+    except OSError:
+        names = []
+    return (path, directory, *(directory / name for name in names))
+
+
 def changed_at(paths: Iterable[Path]) -> float:
     """When the last of these was changed, or put in its place, by the clock on the wall; 0 where that is not known."""
     latest = 0.0

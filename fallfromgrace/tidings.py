@@ -66,14 +66,20 @@ def silence(daemon: Published, now: float) -> str:
 
 def divergence(daemon: Published, basis: Basis) -> str:
     """How it goes by something else than is shown; empty where it does not."""
-    reload = f"'kill -HUP {daemon.pid}' makes it take"
     if basis.path != daemon.config:
         return f"the daemon goes by {daemon.config}, and not by what is shown here"
     if _rules(basis.config) != [(each.name, each.observe, _texts(each)) for each in daemon.monitors]:
-        return f"the daemon has loaded other rules than there are now; {reload} these"
-    if basis.changed > daemon.configuration.loaded.wall:
-        return f"{basis.path} was changed after the daemon had loaded it; {reload} that"
-    return ""
+        return f"the daemon has loaded other rules than there are now; {_reload(daemon)} these"
+    return changed(daemon) if basis.changed > daemon.configuration.loaded.wall else ""
+
+
+def changed(daemon: Published) -> str:
+    """That its configuration is not the one any more that it has loaded."""
+    return f"{daemon.config} was changed after the daemon had loaded it; {_reload(daemon)} that"
+
+
+def _reload(daemon: Published) -> str:
+    return f"'kill -HUP {daemon.pid}' makes it take"
 
 
 _Rules = list[tuple[str, tuple[str, ...]]]

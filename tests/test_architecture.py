@@ -38,7 +38,7 @@ LAYERS = [
     | {"statefile", "keeper", "acting", "sweeping", "simulation", "reloading"}
     | {"published", "exposition", "tidings"}
     | {"lint", "lint_commands", "lint_never", "lint_patterns", "lint_samples"},
-    {"observer", "explanation", "relations"} | {"timeline", "curves", "plot"},
+    {"observer", "explanation", "relations", "unloaded"} | {"timeline", "curves", "plot"},
     {"resident", "commands.check", "commands.match", "commands.run"}
     | {
         "commands.explain",

@@ -66,6 +66,14 @@ def test_what_is_named_like_a_drop_in_is_one(name, conf):
     assert gathered(conf(**{name: "#\n"})) == (["x.conf", name], [])
 
 
+def test_what_a_configuration_would_be_read_from_can_be_named_without_reading_it(conf):
+    path = conf(**{"20.conf": "nonsense", "10.conf": "#\n", "a.conf~": "#\n"})
+    drop_ins = path.with_suffix(".d")
+    assert files.named(path) == (path, drop_ins, drop_ins / "10.conf", drop_ins / "20.conf")
+    assert files.named(path.with_suffix(".yaml")) == (path.with_suffix(".yaml"),)
+    assert files.named(path.parent / "none.conf") == (path.parent / "none.conf", path.parent / "none.d")
+
+
 ODD = ["a.conf~", "a.conf.dpkg-old", ".a.conf.swp", "#a.conf#", ".a.conf", "a.yaml", "a b.conf", "\u00e9.conf"]
 ODD += ["a.conf\n", "\na.conf", ".conf", "a.b.conf", "a.CONF", "a.conf ", "4913", "\udcff.conf", "\u0663.conf"]
 

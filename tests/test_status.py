@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fallfromgrace import cli, exits, published, terminal
+from fallfromgrace import cli, exits, files, published, terminal, unloaded
 from fallfromgrace.commands import status
 from fallfromgrace.commands.status import Options
 from fallfromgrace.forms import encoded
@@ -54,6 +54,7 @@ def noon(monkeypatch):
     monkeypatch.setattr(status, "moment", lambda: NOON)
     monkeypatch.setattr(published, "of_now", lambda found: True)
     monkeypatch.setattr(published, "state_of", lambda pid: "S")
+    monkeypatch.setattr(unloaded, "since", lambda found, mine: None)
     yield
     monkeypatch.undo()
     time.tzset()
@@ -366,6 +367,117 @@ def test_a_terminal_with_colours_shows_what_fires_and_what_failed_in_red(shown):
     assert "\x1b[33m  pending  1m30s  -       100  m        vmem > 1g for 1h\x1b[0m" in lines
     assert any(line.startswith("\x1b[31m  11:59:48") for line in lines)
     assert not [line for line in shown(said(), width=100) if "\x1b" in line]
+
+
+# --- the configuration, as it is on the disk ---
+
+SOUND, WRONG = "interval: 9s\n", "interval: soon\nm:\n  cmdline: x\n  childern: 1\n  actions:\n    rmem > 1g: term\n"
+
+
+@pytest.fixture
+def configured(tmp_path, asked):
+    """Asks for a daemon that loaded a configuration so many seconds from now; it has this text now, or is gone."""
+    path = tmp_path / "x.conf"
+
+    def ask(text, *, loaded, living=True, as_json=False):
+        if text is not None:
+            path.write_text(text)
+        values = changed(made(), ("config",), lambda _: str(path))
+        for which in ("loaded", "last"):
+            values = changed(values, ("status", "configuration", which), lambda found: moved(found, loaded))
+        if not living:
+            values = changed(values, ("pid",), lambda _: NOBODY)
+        return asked(values, as_json=as_json)
+
+    return ask
+
+
+def moved(found, seconds):
+    """A moment, or a reload, that was so many seconds from now."""
+    at = {"wall": time.time() + seconds, "monotonic": time.monotonic() + seconds}
+    return {**found, "at": at} if "at" in found else at
+
+
+def test_of_a_configuration_that_was_not_changed_since_nothing_is_said(configured):
+    code, out, _ = configured(WRONG, loaded=1)
+    assert code == exits.OK
+    assert "mistakes" not in out
+    assert "loaded other rules" not in out
+
+
+def test_a_change_that_was_not_loaded_is_told_with_the_cure(configured):
+    code, out, _ = configured(SOUND, loaded=-1)
+    assert code == exits.OK
+    assert f"the daemon has loaded other rules than there are now; 'kill -HUP {os.getpid()}' makes it take these" in out
+
+
+def test_what_an_editor_left_beside_drop_ins_is_no_change(tmp_path, asked):
+    (path := tmp_path / "x.conf").write_text("#\n")
+    (tmp_path / "x.d").mkdir()
+    values = changed(made(), ("config",), lambda _: str(path))
+    values = changed(values, ("status", "monitors"), lambda _: [])
+    until(lambda: time.time() > files.changed_at([path]))
+    for which in ("loaded", "last"):
+        values = changed(values, ("status", "configuration", which), lambda found: moved(found, 0))
+    until(lambda: time.time() > files.changed_at([path]) + 0.05)
+    (tmp_path / "x.d" / "a.conf~").write_text("m:\n")
+    code, out, _ = asked(values)
+    assert code == exits.OK
+    assert "the daemon has" not in out
+    assert "was changed" not in out
+
+
+def test_a_change_that_would_be_refused_is_told_with_what_is_wrong(configured, tmp_path):
+    code, out, _ = configured(WRONG, loaded=-1)
+    assert code == exits.OK
+    assert "x.conf has mistakes; the daemon goes on by what it has loaded, and would not load this:" in out
+    assert f"    {tmp_path}/x.conf:1:11: 'soon' is not a time" in out
+    assert f"    {tmp_path}/x.conf:4:3: a monitor has no 'childern'; did you mean 'children'?" in out
+
+
+def test_a_configuration_that_is_gone_is_told(configured, tmp_path):
+    code, out, _ = configured(None, loaded=1)
+    assert code == exits.OK
+    assert f"    {tmp_path}/x.conf: there is no such file" in out
+
+
+def test_why_no_daemon_starts_any_more_is_told(configured, tmp_path):
+    code, out, _ = configured(WRONG, loaded=1, living=False)
+    assert code == exits.UNAVAILABLE
+    assert f"{tmp_path}/x.conf has mistakes, and no daemon starts with it:" in out
+    assert "1:11: 'soon'" in out
+    assert "has mistakes" not in configured(SOUND, loaded=-1, living=False)[1]
+
+
+def test_of_many_mistakes_the_first_are_told(configured):
+    out = configured("".join(f"a{number}: 1\n" for number in range(9)), loaded=-1)[1]
+    assert "and 4 more; 'fall-from-grace check " in out
+    assert "a4: " not in out
+
+
+def test_whoever_is_not_its_user_does_not_judge(configured, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: NOBODY)
+    out = configured(WRONG, loaded=-1)[1]
+    assert "x.conf was changed after the daemon had loaded it;" in out
+    assert "mistakes" not in out
+
+
+def test_programs_are_told_too(configured, tmp_path):
+    told = json.loads(configured(WRONG, loaded=-1, as_json=True)[1])["unloaded"]
+    assert told["path"] == str(tmp_path / "x.conf")
+    assert len(told["problems"]) == 2
+    assert json.loads(configured(WRONG, loaded=1, as_json=True)[1])["unloaded"] is None
+
+
+def test_where_no_daemon_could_start_that_is_told(tmp_path, capsys, monkeypatch):
+    (path := tmp_path / "x.conf").write_text(WRONG)
+    state = str(tmp_path / "none")
+    monkeypatch.setattr(status, "DEFAULT_CONFIG", str(path))
+    monkeypatch.setattr(published, "SYSTEM", state)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(exits.Failure, match="no daemon to ask"):
+        status.run(Options(state))
+    assert f"{path} has mistakes, and no daemon starts with it:\n    {path}:1:11: 'soon'" in capsys.readouterr().err
 
 
 # --- the real command ---

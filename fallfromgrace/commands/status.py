@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from fallfromgrace import exits, lifecycle, published, terminal, timers
+from fallfromgrace import exits, lifecycle, published, terminal, timers, unloaded
+from fallfromgrace.arguments import DEFAULT_CONFIG
 from fallfromgrace.columns import INDENT, Paper, Section, table
+from fallfromgrace.exits import Failure
 from fallfromgrace.forms import plain
 from fallfromgrace.keeper import moment
 from fallfromgrace.lifecycle import Phase
@@ -22,6 +26,7 @@ from fallfromgrace.state import Moment
 from fallfromgrace.table import ProcessId
 from fallfromgrace.timers import Life, Stopped, Timer
 from fallfromgrace.units import human_duration
+from fallfromgrace.unloaded import Unloaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,9 @@ class Options:
 
 def run(options: Options) -> int:
     """The exit status: 0 if there is a daemon, 69 if it has ended."""
-    found = published.read(options.state)
-    picture = seen(found, published.lives(found), moment())
+    found = _found(options.state)
+    living = published.lives(found)
+    picture = seen(found, living, moment())._replace(unloaded=_unloaded(found, living, options.state))
     if options.as_json:
         print(json.dumps(as_json(picture), indent=2))
     else:
@@ -45,6 +51,26 @@ def run(options: Options) -> int:
         return exits.OK
     exits.complain(f"{exits.PROGRAM}: {picture.end}; start one, or name the file of another with --state FILE")
     return exits.UNAVAILABLE
+
+
+def _found(state: str) -> Published:
+    """What there is of a daemon. Where there is nothing, that may be because it could not start."""
+    try:
+        return published.read(state)
+    except Failure:
+        usual = state == published.SYSTEM and os.geteuid() == 0
+        if usual and (wrong := unloaded.unusable(DEFAULT_CONFIG)):
+            exits.complain("\n".join(unloaded.lines(wrong)))
+        raise
+
+
+def _unloaded(found: Published, living: bool, state: str) -> Unloaded | None:
+    with contextlib.suppress(OSError):  # it went since it was read
+        mine = os.stat(state).st_uid == os.geteuid()
+        if living:
+            return unloaded.since(found, mine)
+        return unloaded.unusable(found.config) if mine else None
+    return None
 
 
 # --- what there is to show ---
@@ -60,6 +86,7 @@ class Picture(NamedTuple):
     timers: tuple[Timer, ...] = ()
     stopped: tuple[Stopped, ...] = ()
     texts: Mapping[tuple[str, str], str] = MappingProxyType({})  # of rules, by monitor and normal form
+    unloaded: Unloaded | None = None
 
     @property
     def at(self) -> float:
@@ -136,6 +163,7 @@ def as_json(picture: Picture) -> dict[str, Any]:
         "rules": [_named(life) for life in picture.lives],
         "timers": [{**_named(timer), "seconds": timer.at - picture.at} for timer in picture.timers],
         "stopped": [_named(each) for each in picture.stopped],
+        "unloaded": picture.unloaded and picture.unloaded._asdict(),
     }
 
 
@@ -192,6 +220,10 @@ def _configured(picture: Picture) -> Iterator[tuple[str, ...]]:
     if last and not last.taken:
         yield (f"the last reload was refused {picture.when(last.at)}; what was loaded before goes on:", *_ALARM)
         yield from ((f"{INDENT}{problem}",) for problem in last.problems)
+    if picture.unloaded:
+        note, *problems = unloaded.lines(picture.unloaded)
+        yield (note, *(_ALARM if problems else _WARNING))
+        yield from ((problem,) for problem in problems)
 
 
 def _monitors(picture: Picture) -> Section:
