@@ -36,7 +36,9 @@ class Place:
         self.directory = directory
         self.pidfile = directory / "x.pid"
         self.config = directory / "x.conf"
-        self.config.write_text(f"interval: 1s\nhog:\n  cmdline: {marker()}\n  actions:\n    rmem > 1t: term\n")
+        # Without process events nothing is told of these, which there are not in a container.
+        settings = "interval: 1s\nprocess-events: no\n"
+        self.config.write_text(f"{settings}hog:\n  cmdline: {marker()}\n  actions:\n    rmem > 1t: term\n")
 
     def arguments(self, *more):
         return [*PROGRAM, "-c", "x.conf", "-p", "x.pid", "--state", "x.state", *more]
@@ -126,6 +128,7 @@ def test_in_the_foreground_it_logs_on_stderr_and_leaves_no_pid_file(place):
 def test_what_is_about_no_single_process_is_told_also_where_there_is_none(place):
     place.config.write_text(f"""\
 interval: 1s
+process-events: no
 seen:
   cmdline: {marker()}
   observe: yes
