@@ -55,6 +55,7 @@ def main() -> None:
         conf = Path(directory, "demo.conf")
         written = (HERE / "demo.conf").read_text().partition("\n")[2]
         conf.write_text(written.replace("MARKER", marker))
+        conf.chmod(0o600)  # what its group may write to is no configuration, and a umask of 002 lets it
         say(f"the configuration, {conf}:")
         print(conf.read_text(), flush=True)
         leak = subprocess.Popen([sys.executable, str(HERE / "leak.py"), marker])
