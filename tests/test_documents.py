@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fallfromgrace import actions, cli, config, exits, monitors, privileges, rules
+from fallfromgrace import __version__, actions, cli, config, exits, monitors, privileges, rules
 from fallfromgrace.agenda import Agenda
 from fallfromgrace.connector import Batch, Unavailable
 from fallfromgrace.errors import ConfigError
@@ -200,6 +200,16 @@ def test_the_readme_says_how_soon_who_is_near_a_limit_is_looked_at(room, number,
 def modules_of_the_map():
     table = CONTRIBUTING[CONTRIBUTING.index("| module |") :].split("\n\n", 1)[0].splitlines()[2:]
     return [name for row in table for name in re.findall("`([^`]+)`", row.split("|")[1])]
+
+
+def test_the_package_the_program_and_the_changelog_are_of_one_version():
+    packaged = re.match(r"fall-from-grace \((\S+)\)", (HERE / "debian" / "changelog").read_text())
+    assert packaged
+    # Debian sorts what `~` begins before the release itself.
+    assert packaged[1].replace("~", ".") == __version__
+    newest = re.search(r"^## (\S+)", (HERE / "CHANGELOG.md").read_text(), re.M)
+    assert newest
+    assert newest[1].strip("[]") == ("Unreleased" if "dev" in __version__ else __version__)
 
 
 def test_every_module_is_on_the_map_once():
