@@ -6,7 +6,8 @@ BIN = $(VENV)/bin
 # Versions of the dependencies to test with; empty means the newest.
 CONSTRAINTS ?=
 
-.PHONY: help setup demo test torture fuzz test-oldest lint format bench bench-quick deb package-test clean
+.PHONY: help setup demo test test-corners test-all test-oldest install-test readme-test torture fuzz
+.PHONY: lint format bench bench-quick deb have-package package-test package-check autopkgtest ansible-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -20,8 +21,8 @@ $(VENV)/ready: setup.py pyproject.toml bin/fall-from-grace $(CONSTRAINTS)
 		{ echo "Python's venv is missing; as root: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	@# The oldest PyYAML is built by what there was at its time only.
-	$(if $(CONSTRAINTS),$(BIN)/pip install --quiet 'setuptools<65' wheel 'cython<3')
+	@# The oldest PyYAML is built by a Cython of its time only, and Python 3.12 needs a setuptools of its own.
+	$(if $(CONSTRAINTS),$(BIN)/pip install --quiet 'setuptools<72' wheel 'cython<3')
 	$(if $(CONSTRAINTS),$(BIN)/pip install --quiet --no-build-isolation --requirement $(CONSTRAINTS))
 	@# setuptools writes a screenful about what is well: shown only if something is not.
 	@echo "$(BIN)/pip install --editable '.[test,lint]' $(CONSTRAINTS)"
@@ -32,11 +33,24 @@ $(VENV)/ready: setup.py pyproject.toml bin/fall-from-grace $(CONSTRAINTS)
 demo: setup ## show the main job: a leak is warned about, stopped and terminated
 	@$(BIN)/python demo/demo.py
 
-# Those with real daemons mostly wait, so several run at a time. The others want the machine to themselves, for what they
-# measure or the signals that they are sent.
+# Those with real daemons mostly wait, so more of them run at a time than there are processors. The last few want the
+# machine to themselves, for what they time.
 test: setup ## all tests; they end every process that they start
-	$(BIN)/python -m pytest -q -n 3 tests/live
-	$(BIN)/python -m pytest --ignore tests/live
+	$(BIN)/python -m pytest -q -n 5 -m "live and not alone"
+	$(BIN)/python -m pytest -q -n logical --maxprocesses 4 -m "not live and not alone"
+	$(BIN)/python -m pytest -q -m alone
+
+test-corners: ## all tests with the oldest Python here and the oldest libraries, and with the newest of both
+	MAKE="$(MAKE)" tests/corners ends
+
+test-all: ## all tests with every Python here, each with the oldest and the newest libraries
+	MAKE="$(MAKE)" tests/corners all
+
+readme-test: setup ## what README.md tells a newcomer to type, on a clean Debian; needs root, three minutes, 2 GB
+	$(BIN)/python -m pytest -q tests/install/test_readme.py
+
+install-test: setup ## install it with pip and pipx and from what they build, each time into something empty
+	$(BIN)/python -m pytest -q tests/install --ignore tests/install/test_readme.py
 
 torture: setup ## what SECURITY.md promises, under attack, in about an hour; TORTURE="reuse hups" or "--short"
 	$(BIN)/python -m tests.torture $(TORTURE)
@@ -62,19 +76,37 @@ bench: setup ## cost, reaction and footprint beside others, in a quarter of an h
 bench-quick: setup ## the same with less of everything, in two minutes
 	$(BIN)/python -m bench --quick $(BENCH)
 
-# Built in a copy, so that nothing is left beside the checkout, and by Debian's own Python whatever is first in PATH.
+# Built in a copy, so that nothing is left beside the checkout. debuild lets nothing of the environment through but what
+# Debian says may be there, such as DEB_BUILD_OPTIONS; Python is Debian's, whatever is first in PATH.
 deb: ## the Debian package, in dist/
 	rm -rf build/deb dist/fall-from-grace_*
-	mkdir -p build/deb/source dist
-	tar -c --exclude=./.git --exclude=./build --exclude=./dist --exclude='./.venv*' . | tar -x -C build/deb/source
-	cd build/deb/source && env -i HOME="$$HOME" LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-		DEB_BUILD_OPTIONS="$$DEB_BUILD_OPTIONS" dpkg-buildpackage -us -uc -b
+	mkdir -p build/deb/fall-from-grace dist
+	tar -c --exclude-vcs --exclude=./build --exclude=./dist --exclude='./.venv*' . | tar -x -C build/deb/fall-from-grace
+	cd build/deb/fall-from-grace && debuild --no-conf --no-lintian -us -uc -b
 	mv build/deb/*.deb build/deb/*.changes build/deb/*.buildinfo dist/
 	rm -rf build/deb
 
-package-test: ## install that package for real and run its whole life; needs root
-	@test -f dist/fall-from-grace_*.deb || $(MAKE) deb
-	tests/package/lifecycle dist/fall-from-grace_*.deb
+PACKAGE = dist/fall-from-grace_*.deb
+have-package:
+	@test -f $(PACKAGE) || $(MAKE) deb
+
+package-test: have-package ## install that package for real, run its whole life, and boot with it; needs root
+	tests/package/lifecycle $(PACKAGE)
+	tests/package/sysvinit $(PACKAGE)
+	tests/package/systemd $(PACKAGE)
+	tests/package/desktop $(PACKAGE)
+
+package-check: have-package ## what lintian and piuparts say of it, and that it is built twice the same; needs root
+	lintian --allow-root -I -E --pedantic --fail-on error,warning,info,pedantic,experimental dist/*.changes
+	tests/package/reproducible
+	tests/package/piuparts $(PACKAGE)
+
+autopkgtest: have-package ## its own tests as Debian runs them, with both inits; needs root
+	tests/package/autopkgtest $(PACKAGE)
+	INIT=systemd tests/package/autopkgtest $(PACKAGE)
+
+ansible-test: have-package ## examples/ansible, played by the real Ansible on a copy of this machine; needs root
+	tests/package/ansible $(PACKAGE)
 
 clean: ## remove all that make has made
-	rm -rf .venv .venv-oldest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

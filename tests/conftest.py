@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 
@@ -14,7 +15,25 @@ os.umask(0o022)
 # What a command of a test left running may close its output after the test: that must not end the tests.
 signal.signal(signal.SIGIO, lambda *_: None)
 
+# xdist's workers have a thread that hears from their master. A signal that a test sends to itself and has blocked would
+# end the process there: so workers start with all blocked, which threads inherit, and this one alone takes them.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
 AWAITED = {signal.SIGCHLD, signal.SIGIO}
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_sessionstart(session):
+    """The workers are started in here, if there are any."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def pytest_collection_finish(session):
+    """To look for garbage among thousands of tests takes a third of a second, wherever something is timed."""
+    gc.freeze()
 
 
 @pytest.fixture

@@ -68,6 +68,7 @@ SQUARES = [
 ]  # fmt: skip
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("regex", "exceeded", "kept"), SQUARES)
 def test_the_limit_decides_and_the_attack_does_what_it_says(regex, exceeded, kept):
     text = attack(re.compile(regex), exceeded)

@@ -91,6 +91,7 @@ def test_it_is_told_once_of_each(world):
     ]
 
 
+@pytest.mark.alone
 def test_fifty_that_hang_cost_no_look_much_and_nobody_else_is_kept_waiting(world):
     hanging, honest = range(100, 150), range(150, 160)
     world.hang(*hanging)
@@ -212,6 +213,7 @@ def test_whatever_fails_leaves_no_child_underway(world):
     assert world.errands._out == []
 
 
+@pytest.mark.alone
 def test_a_child_that_is_stopped_by_somebody_does_not_make_others_hang(world):
     world.proc.put(42)
     world.look(42)
@@ -258,6 +260,7 @@ def test_when_the_time_of_a_look_is_used_up_the_rest_is_for_the_next_one(world):
 # --- whose stat line hangs ---
 
 
+@pytest.mark.alone
 def test_who_cannot_even_be_looked_at_is_remembered_by_its_pid_and_told_of_once(world):
     world.hang(42, name="stat")
     world.proc.put(43)

@@ -47,6 +47,7 @@ def test_who_is_not_back_is_ended_and_another_one_is_sent(errands, proc):
     errands.give_back(second)
 
 
+@pytest.mark.alone
 def test_nobody_waits_for_one_that_does_not_end(errands):
     errand = errands.take()
     errand.ask(ARGUMENTS, [42])

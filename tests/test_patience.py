@@ -54,6 +54,7 @@ def seconds(call):
 # --- a search ---
 
 
+@pytest.mark.alone  # in microseconds
 @pytest.mark.parametrize(
     ("pattern", "text", "found"),
     [("fire.*fox", "/usr/bin/firefox", True), ("^fire.*fox", "/usr/bin/firefox", False), ("fox$", "firefox", True)],

@@ -61,6 +61,7 @@ def output(log):
     return [text.removeprefix("label output=").strip('"') for _, text in log if "output=" in text]
 
 
+@pytest.mark.alone
 def test_a_command_is_started_without_being_waited_for_and_its_output_is_logged(spawner, log):
     began = time.monotonic()
     assert spawner.start(command("sleep 0.2; echo $WHO is; echo hungry >&2", WHO="he"), 0.0)

@@ -14,7 +14,12 @@ def test_every_row_is_listed():
     assert here == set(ROWS)
 
 
-@pytest.mark.parametrize("name", ROWS)
+# Who reads for it is given up when it takes long, which is then another difference.
+ALONE = {"memory"}
+EACH = [pytest.param(name, marks=pytest.mark.alone if name in ALONE else ()) for name in ROWS]
+
+
+@pytest.mark.parametrize("name", EACH)
 def test_what_is_promised_holds(name):
     if why := lacking(name):
         pytest.skip(why)

@@ -210,7 +210,8 @@ def test_what_it_says_that_it_did_was_done(life):
     def are(true):
         return {whose for whose, victim in life.victims.items() if true(victim.pid)}
 
-    assert are(lambda pid: state(pid) == "T") == life.whose('action="stop @ 1h"', "result=sent")
+    stopped = life.whose('action="stop @ 1h"', "result=sent")
+    until(lambda: are(lambda pid: state(pid) == "T") == stopped, f"{stopped} are stopped, and nobody else")
     assert are(lambda pid: os.getpriority(os.PRIO_PROCESS, pid) == 5) == life.whose('"nice 5"', "result=set")
     assert are(lambda pid: Path(f"/proc/{pid}/oom_score_adj").read_text() == "300\n") == life.whose(
         '"oom 300"', "result=set"

@@ -105,6 +105,7 @@ def test_a_condition_has_to_hold_for_its_time(program, configured, mark):
         began = time.monotonic()
         until(lambda: hog.ended_by() == signal.SIGTERM)
         assert 1.5 < time.monotonic() - began < 4
+        running.says("action=term")
         assert len(running.said("action=term")) == 1
 
 
@@ -163,6 +164,7 @@ def test_niceness_is_set_of_every_thread_and_the_oom_score_of_the_process(progra
 SPINNING = "import time\nend = time.monotonic() + 60\nwhile time.monotonic() < end: pass"
 
 
+@pytest.mark.alone
 def test_a_cpu_hog_is_told_apart_from_who_sleeps(program, configured, mark):
     spinning = script(SPINNING, mark)
     try:

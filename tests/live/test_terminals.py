@@ -73,7 +73,7 @@ def test_in_a_terminal_it_keeps_to_its_width(name, asked, tmux):
     _, shows, status = COMMANDS[name]
     for width in (60, 100, 200):
         tmux.resize(width, 50)
-        tmux.type("clear", "Enter")
+        tmux.clear()
         tmux.type(f"{shlex.join(asked(name, f'new{width}'))} 2>&1; echo status=$?", "Enter")
         text = tmux.shows(r"^status=\d+")
         # What is no table goes on in the next line, and a table may be cut.

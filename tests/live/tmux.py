@@ -27,7 +27,14 @@ class Tmux:
         shell = "new-session", "-d", "-x", "100", "-y", "30", "bash --norc --noprofile"
         self._tmux("-u", "-f", "/dev/null", *shell, env=environment)
         self.type("PS1=READY'>'; clear", "Enter")
-        until(lambda: self.screen().strip() == PROMPT, "a prompt")
+        self.is_clear()
+
+    def clear(self):
+        self.type("clear", "Enter")
+        self.is_clear()
+
+    def is_clear(self):
+        until(lambda: self.screen().strip() == PROMPT, "a prompt and nothing else")
 
     def _tmux(self, *arguments, **other):
         return subprocess.run(
@@ -50,8 +57,15 @@ class Tmux:
         return self._tmux("display-message", "-p", "#{alternate_on} #{cursor_flag} #{wrap_flag}").strip()
 
     def shows(self, text):
-        until(lambda: re.search(text, self.screen(), re.M), f"{text} in {self.screen()}")
-        return self.screen()
+        """Wait for it; the screen that has it, which may be another one a moment later."""
+        seen = []
+
+        def there():
+            seen.append(self.screen())
+            return re.search(text, seen[-1], re.M)
+
+        until(there, f"{text} in {self.screen()}")
+        return seen[-1]
 
     def children(self):
         """What the shell runs."""
