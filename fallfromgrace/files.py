@@ -8,6 +8,7 @@ import os
 import pwd
 import re
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -61,25 +62,33 @@ def gather(path: Path, report: Report) -> tuple[Contents, ...]:
 
 
 def named(path: Path) -> tuple[Path, ...]:
-    """The files that a configuration would be read from, and the directory of its drop-ins, wherever they can be seen;
-    who takes one of these away changes the directory."""
-    directory = path.with_suffix(".d")
+    """The files that a configuration would be read from, wherever they can be seen."""
     if path.suffix != ".conf":
         return (path,)
+    directory = path.with_suffix(".d")
     try:
         names = sorted(filter(_DROP_IN.fullmatch, os.listdir(directory)))
     except OSError:
         names = []
-    return (path, directory, *(directory / name for name in names))
+    return (path, *(directory / name for name in names))
+
+
+def around(path: Path) -> tuple[Path, Path]:
+    """The directories that these are in."""
+    return path.parent, path.parent / f"{path.stem}.d"
 
 
 def changed_at(paths: Iterable[Path]) -> float:
-    """When the last of these was changed, or put in its place, by the clock on the wall; 0 where that is not known."""
-    latest = 0.0
+    """When the last of these was changed, or put in its place, by the clock on the wall; 0 where that is not known, as
+    it is not of what is still to come: the clock was set back since."""
+    now = time.time()
+    return max((each for each in _changes(paths) if each <= now), default=0.0)
+
+
+def _changes(paths: Iterable[Path]) -> Iterator[float]:
     for path in paths:
         with contextlib.suppress(OSError):
-            latest = max(latest, os.stat(path, follow_symlinks=False).st_ctime)
-    return latest
+            yield os.stat(path, follow_symlinks=False).st_ctime
 
 
 def _trusted_above(path: Path, report: Report) -> bool:

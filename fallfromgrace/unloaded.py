@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from fallfromgrace import config, files, tidings
+from fallfromgrace import files, tidings
 from fallfromgrace.columns import INDENT
-from fallfromgrace.config import Written
 from fallfromgrace.errors import ConfigError
 from fallfromgrace.published import Published
 from fallfromgrace.tidings import Basis
+
+if TYPE_CHECKING:
+    from fallfromgrace.config import Written
 
 # More are told by who was asked for them.
 _MOST_TOLD = 5
@@ -29,20 +31,24 @@ class Unloaded(NamedTuple):
 
 def since(found: Published, mine: bool) -> Unloaded | None:
     """What was changed since a daemon that runs, and is ours or not, has loaded it, or has refused to."""
-    loading, path = found.configuration, found.config
+    loading, path = found.configuration, Path(found.config)
     known = max(loading.loaded.wall, loading.last.at.wall if loading.last else 0.0)
-    changed = files.changed_at(files.named(Path(path)))
-    # It costs next to nothing to find that there is nothing to be read.
-    if changed <= known and os.path.lexists(path):
-        return None
+    changed = files.changed_at(files.named(path)) > known
     if not mine:
-        return Unloaded(path, tidings.changed(found)) if changed > known else None
-    written, problems = _read(path)
+        return Unloaded(found.config, tidings.changed(found)) if changed else None
+    # Who takes a file away changes the directory. It costs next to nothing to find that there is nothing to be read.
+    changed = changed or files.changed_at(files.around(path)) > known or not os.path.lexists(path)
+    return _difference(found) if changed else None
+
+
+def _difference(found: Published) -> Unloaded | None:
+    """How what is there differs from what a daemon of ours has loaded."""
+    written, problems = _read(found.config)
     if written is None:
-        refused = f"{path} has mistakes; the daemon goes on by what it has loaded, and would not load this:"
-        return Unloaded(path, refused, problems)
-    note = tidings.divergence(found, Basis(written.config, path, files.changed_at(written.files)))
-    return Unloaded(path, note) if note else None
+        refused = f"{found.config} has mistakes; the daemon goes on by what it has loaded, and would not load this:"
+        return Unloaded(found.config, refused, problems)
+    note = tidings.divergence(found, Basis(written.config, found.config, files.changed_at(written.files)))
+    return Unloaded(found.config, note) if note else None
 
 
 def unusable(path: str) -> Unloaded | None:
@@ -52,6 +58,8 @@ def unusable(path: str) -> Unloaded | None:
 
 
 def _read(path: str) -> tuple[Written | None, tuple[str, ...]]:
+    from fallfromgrace import config  # half as long as all the rest
+
     try:
         return config.read(Path(path)), ()
     except ConfigError as error:

@@ -2,6 +2,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -69,9 +70,24 @@ def test_what_is_named_like_a_drop_in_is_one(name, conf):
 def test_what_a_configuration_would_be_read_from_can_be_named_without_reading_it(conf):
     path = conf(**{"20.conf": "nonsense", "10.conf": "#\n", "a.conf~": "#\n"})
     drop_ins = path.with_suffix(".d")
-    assert files.named(path) == (path, drop_ins, drop_ins / "10.conf", drop_ins / "20.conf")
-    assert files.named(path.with_suffix(".yaml")) == (path.with_suffix(".yaml"),)
-    assert files.named(path.parent / "none.conf") == (path.parent / "none.conf", path.parent / "none.d")
+    assert files.named(path) == (path, drop_ins / "10.conf", drop_ins / "20.conf")
+    for alone in (path.with_suffix(".yaml"), path.parent / "none.conf", Path("/"), Path()):
+        assert files.named(alone) == (alone,)
+
+
+def test_the_last_change_is_that_of_a_file_in_its_place(conf):
+    path = conf(**{"a.conf": "#\n"})
+    drop_in = path.with_suffix(".d") / "a.conf"
+    assert files.changed_at([path, drop_in]) == drop_in.stat().st_ctime
+    assert files.changed_at([path, path.parent / "none"]) == path.stat().st_ctime
+    assert files.changed_at([]) == 0
+
+
+def test_of_a_change_that_is_to_come_nobody_knows_when_it_was(conf, monkeypatch):
+    """The clock was set back since."""
+    path = conf()
+    monkeypatch.setattr(time, "time", lambda: path.stat().st_ctime - 60)
+    assert files.changed_at([path]) == 0
 
 
 ODD = ["a.conf~", "a.conf.dpkg-old", ".a.conf.swp", "#a.conf#", ".a.conf", "a.yaml", "a b.conf", "\u00e9.conf"]

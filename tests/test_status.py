@@ -427,6 +427,23 @@ def test_what_an_editor_left_beside_drop_ins_is_no_change(tmp_path, asked):
     assert "was changed" not in out
 
 
+def test_drop_ins_that_are_gone_are_missed(tmp_path, asked):
+    (path := tmp_path / "x.conf").write_text("#\n")
+    (drop_ins := tmp_path / "x.d").mkdir()
+    values = changed(made(), ("config",), lambda _: str(path))
+    until(lambda: time.time() > files.changed_at([tmp_path]))
+    for which in ("loaded", "last"):
+        values = changed(values, ("status", "configuration", which), lambda found: moved(found, 0))
+    until(lambda: time.time() > values["status"]["configuration"]["loaded"]["wall"] + 0.05)
+    drop_ins.rmdir()
+    assert "the daemon has loaded other rules than there are now" in asked(values)[1]
+
+
+@pytest.mark.parametrize("path", ["", "/", ".", "x.conf", "/proc/self/x.conf", "/etc/passwd/x.conf", "/" + "x" * 300])
+def test_what_is_no_path_of_a_configuration_is_nothing_to_fail_at(asked, path):
+    assert asked(changed(made(), ("config",), lambda _: path))[0] == exits.OK
+
+
 def test_a_change_that_would_be_refused_is_told_with_what_is_wrong(configured, tmp_path):
     code, out, _ = configured(WRONG, loaded=-1)
     assert code == exits.OK
@@ -460,6 +477,15 @@ def test_whoever_is_not_its_user_does_not_judge(configured, monkeypatch):
     out = configured(WRONG, loaded=-1)[1]
     assert "x.conf was changed after the daemon had loaded it;" in out
     assert "mistakes" not in out
+
+
+def test_whoever_is_not_its_user_takes_an_editor_s_files_for_no_change(configured, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: NOBODY)
+    (tmp_path / "x.d").mkdir()
+    (tmp_path / "x.conf").write_text(SOUND)
+    until(lambda: time.time() > files.changed_at([tmp_path / "x.conf"]) + 0.1)
+    (tmp_path / "x.d" / ".a.conf.swp").touch()
+    assert "was changed" not in configured(None, loaded=-0.05)[1]
 
 
 def test_programs_are_told_too(configured, tmp_path):

@@ -374,6 +374,16 @@ def test_a_configuration_that_was_changed_and_not_reloaded_is_told(watch, file, 
     assert told.startswith(f"{conf} was changed after the daemon had loaded it; ")
 
 
+def test_a_drop_in_that_nobody_has_loaded_is_told(watch, file, conf, mark):
+    watching = watch()
+    (drop_ins := conf.with_suffix(".d")).mkdir()
+    (drop_ins / "more.conf").write_text("interval: 5s\n")
+    loaded = Moment((conf.stat().st_ctime + (drop_ins / "more.conf").stat().st_ctime) / 2, 1.0)
+    file.write(said(mark, conf, configuration=Loading(2, 3, loaded, 0, 0, None)))
+    [told] = watching.picture().warnings
+    assert told.startswith(f"{conf} was changed after the daemon had loaded it; ")
+
+
 def test_what_another_configuration_would_do_is_not_done(watch, conf, mark, tmp_path):
     own = tmp_path / "own.conf"
     own.write_text(CONF.format(mark=mark).replace("count > 5", "count < 5"))

@@ -209,7 +209,7 @@ class Watch:
         found, now = self._daemon.found, time.monotonic()
         portrait = Portrait(scene.engine, scene.look, scene.verdicts, self._texts, self._turns, acts=self._acts)
         watched = len({identity for each in scene.look.covered for identity in each.identities})
-        basis = Basis(self._config, os.path.abspath(self._path), files.changed_at(self._files))
+        basis = Basis(self._config, os.path.abspath(self._path), files.changed_at(files.named(self._path)))
         head = heading(found, basis, watched, now, __version__)
         told = (*filter(None, (self._daemon.problem, self._problem)), *head.warnings, *warnings)
         return Picture(
@@ -238,8 +238,7 @@ class Watch:
         self._problem = ""
         found = self._daemon.found
         path = self._asked or Path(found.config if found else DEFAULT_CONFIG)
-        written = config.read(path)
-        self._path, self._config, self._files = path, written.config, written.files
+        self._path, self._config = path, config.load(path)
 
     def _begin(self) -> _Observer:
         found = self._daemon.found
