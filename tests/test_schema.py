@@ -6,8 +6,6 @@ import itertools
 import json
 import random
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator, ValidationError
 
-from fallfromgrace import backtracking, config, monitors
+from fallfromgrace import config, monitors
 from fallfromgrace.entries import TRUTHS
 from fallfromgrace.errors import ConfigError, RuleSyntaxError
 from fallfromgrace.expression import METRICS, PROCESS_METRICS, SYSTEM_METRICS, Scope
@@ -29,12 +27,11 @@ from fallfromgrace.rules import ADJUSTABLE, VARIABLES, Target
 from fallfromgrace.textfile import INVISIBLE
 from tests.fuzz.texts import WORDS, configurations, texts
 from tests.strategies import action_texts, patiently, steps, trigger_texts, triggers
-from tests.test_documents import CONF, CONFIGURATIONS, README, lines_below
+from tests.test_documents import CONF, CONFIGURATIONS, lines_below
 from tests.test_manual import WHOLE, of_kind
 
 HERE = Path(__file__).parent.parent
 PATH = HERE / "schema" / "fall-from-grace.schema.json"
-INSTALLED = "/usr/share/fall-from-grace/fall-from-grace.schema.json"
 SCHEMA = json.loads(PATH.read_text())
 VALIDATOR = Draft7Validator(SCHEMA)
 cases = pytest.mark.parametrize
@@ -86,15 +83,11 @@ def _data(node: yaml.Node) -> Any:
 
 
 def _number(text: str) -> float:
-    """Any number of that kind will do where the text is an odd one, such as 1_000 or 1:30."""
-    return next((made for make in (int, float) if (made := _made(make, text)) is not None), 1000)
-
-
-def _made(make: Any, text: str) -> Any:
+    """Any number will do where the text is an odd one, such as 0x1F or 1:30."""
     try:
-        return make(text)
+        return float(text)
     except ValueError:
-        return None
+        return 1000
 
 
 # --- what the two say of it -------------------------------------------------------------------------------------
@@ -135,12 +128,14 @@ def rule(trigger: str = "rmem > 1g", action: str = "term") -> dict[str, Any]:
     return {"m": {"cmdline": "x", "actions": {trigger: action}}}
 
 
-def with_rule(trigger: str = "rmem > 1g", action: str = "term") -> str:
-    return f"m:\n  cmdline: hog\n  actions:\n    {trigger}: {action}\n"
+def with_rule(trigger: str = "rmem > 1g", action: str = "term", name: str = "m") -> str:
+    return f"{name}:\n  cmdline: hog\n  actions:\n    {trigger}: {action}\n"
 
 
 def in_monitor(line: str) -> str:
-    return f"m:\n  {line}\n  user: 0\n  actions:\n    rmem > 1g: term\n"
+    """A monitor that is right but for this line."""
+    other = "exe: x" if line.startswith("user:") else "user: 0"
+    return f"m:\n  {line}\n  {other}\n  actions:\n    rmem > 1g: term\n"
 
 
 def reads(parse: Any, text: str) -> bool:
@@ -193,7 +188,7 @@ SCALARS = [
 @cases("key", ["cmdline", "exe", "exclude", "user"])
 @cases("value", SCALARS)
 def test_a_text_is_one_whatever_yaml_takes_it_for(key, value):
-    text = f"m:\n  {key}: {value}\n  {'user: 0' if key != 'user' else 'exe: x'}\n  actions:\n    rmem > 1g: term\n"
+    text = in_monitor(f"{key}: {value}")
     assert refused(text) == bool(seen(text))
 
 
@@ -215,6 +210,26 @@ def test_nothing_is_nothing_to_tell_of(text):
     assert seen(text) == []
 
 
+STYLES = [
+    with_rule().replace("\n", "\r\n"),
+    f"---\n{with_rule()}...\n",
+    '{"m": {"cmdline": "x", "actions": {"rmem > 1g": ["term", "after 30s kill"]}}}\n',
+    "m: {user: [0, alice, on], children: 1, actions: {rmem > 1g: [term, after 30s kill]}}\n",
+    "? m\n: cmdline: x\n  actions:\n    ? rmem > 1g\n      and cpu > 50%\n    : term\n",
+    "8080:\n  user:\n  - 0\n  - alice\n  actions:\n    rmem > 1g:\n    - term\n",
+    with_rule("? >\n      rmem > 1g\n      or cpu > 50%\n    ", "|\n      exec if true\n      then logger x; fi"),
+    with_rule("'RMEM>1G'", ">-\n      after 1m\n      term"),
+    with_rule('"rmem\\x20> 1g"', '"log it\'s\\n\\u00fc"'),
+    with_rule(name="'Größe: \U0001f600'"),
+]
+
+
+@cases("text", STYLES)
+def test_yaml_is_written_in_many_styles(text):
+    assert not refused(text)
+    assert seen(text) == []
+
+
 # --- what is wrong is wrong for both ----------------------------------------------------------------------------
 
 CHARACTER = "in double quotes a \\ starts an escape, and this one makes a character that no one can see"
@@ -226,129 +241,105 @@ NO_SETTING = "there is no such setting; a monitor has cmdline and actions below 
 NO_ACTION = "an action is one text, such as term, or a list of such texts"
 ACTION = "an action is one of kill, abrt"
 SIGNAL = "write term, term tree or term tree @ 10m"
-STOP = "stop needs to know how long"
 TRIGGER = "a trigger is written like rmem > 500m"
 TRUTH = "comparisons are <, <=, >, >=, == and !=; and, or and not are words"
 NUMBER = "a number has no unit, or one like 500m"
 MEASURED = "what can be measured is rmem"
+BETWEEN = "of one comparison with two signs"
 COMPARES = "a trigger compares, as in rmem > 500m"
 CONSTANTS = "this compares two constants"
 LASTS = "for stands behind the whole condition"
 GROWTH = "growth is written like growth(rmem, 10m) > 100m"
 INTERVAL = "write a time with s, m, h or d, 1s at least"
 
-# Each kind of mistake, and what an editor says of it: the beginning of a text, or the keyword of the schema.
+# Each kind of mistake by what an editor says of it: the beginning of a text, or the keyword of the schema.
+FILES = [
+    ("type", ["just words\n", "- a\n- b\n"]),
+    (NO_SETTING, ["intervall: 10s\n", "cmdline: firefox\n", "nothing:\n", "m:\n  - cmdline: firefox\n"]),
+    ("required", ["actions:\n  rmem > 1g: term\n", "m:\n  cmdline: x\n"]),
+    ("a monitor needs a name", [with_rule(name="''"), with_rule(name="' '")]),
+    (CHARACTER, [with_rule(name='"\\x07"')]),
+    ("a monitor has cmdline, exe or user to find processes by", ["m:\n  actions:\n    rmem > 1g: term\n"]),
+    ("additionalProperties", [in_monitor("childern: yes"), in_monitor("rmem > 500m: term")]),
+    ("below actions, indented", [f"m:\n  cmdline: x\n  actions: {value}\n" for value in ("term", "", "[rmem > 1g]")]),
+    ("minProperties", ["m:\n  cmdline: x\n  actions: {}\n"]),
+    (NO_ACTION, ["m:\n  cmdline: x\n  actions:\n    rmem > 1g:\n    rmem > 2g: term\n"]),
+]
+VALUES = [
+    ("interval", INTERVAL, ["10", "fast", "0.5s", "0s", "-1s", "1:30", "1h 30m", "", "[1s]"]),
+    ("process-events", NEITHER, ["maybe", "", "[no]", "1.5"]),
+    ("process-events", "maximum", ["2"]),
+    ("process-events", "minimum", ["-1"]),
+    ("protect", PROTECT, ["sshd", "yes", "", "{exe: sshd}"]),
+    ("protect", "this has to be exe, user or cmdline", ["[sshd]", "[[exe, a]]", "['exe: x']", "[~]"]),
+    ("protect", "minItems", ["[]", "[{user: []}]"]),
+    ("protect", "minProperties", ["[{}]"]),
+    ("protect", "additionalProperties", ["[{exclude: x}]"]),
+    ("protect", PATTERN, ["[{exe: }]"]),
+    ("status-group", "write the name or the number of a group", ["", "[adm]", "''"]),
+    ("status-group", "maximum", ["4294967295"]),
+    ("status-group", "minimum", ["-1"]),
+]
+VALUES_OF_MONITORS = [
+    ("cmdline", PATTERN, ["", "''", "[a-z]", "{a: b}", "'*'", "'*fox'", "+", "'?'"]),
+    ("exe", CHARACTER, ['"\\bfox\\b"']),
+    ("exclude", PATTERN, [""]),
+    ("final", NEITHER, ["maybe", "''", "y", "yes please", "", "[yes]", "1.5"]),
+    ("user", OWNER, ["", "{a: b}", "[[a]]"]),
+    ("user", "minLength", ["''", "['']"]),
+    ("user", "minItems", ["[]"]),
+]
+TRIGGERS = [
+    (TRUTH, ["rmem => 1g", "rmem =< 1g", "rmem = 1g", "rmem === 1g", "rmem <> 1g", "'! rmem > 1g'"]),
+    (TRUTH, ["rmem > 1g && rmem < 1g", "rmem > 1g | rmem < 1g"]),
+    (NUMBER, ["rmem > 500x", "age > 5minutes", "rmem > 1.", "rmem > 1.2.3", "rmem > 1e9", "rmem > 0x1"]),
+    (NUMBER, ["rmem > 1gand 2", "rmem > .5g"]),
+    (MEASURED, ["rmen > 1g", "rss > 1g", "tree.age > 1g", "system.rmem > 1g", "tree. > 1g", "_ > 1g", "gmem > 1g"]),
+    (MEASURED, ["rmem > 1 g", "rmem > 10m /s"]),
+    (GROWTH, ["growth(rmem) > 1g", "growth rmem > 1g", "growth(rmem, 0.5s) > 1g", "growth(rmem, 10) > 1g"]),
+    (GROWTH, ["growth > 1g", "rmem > 1,5g", "rmem > 1g,"]),
+    (COMPARES, ["rmem", "rmem 500m", "rmem and cpu > 90%", "cpu > 90% or", "rmem > 1g until rmem", "rmem > 1g until"]),
+    (BETWEEN, ["1g < rmem > 2g", "1 == count == 1", "rmem > 1g rmem < 2g", "1g < rmem < 2g < vmem", "rmem > < 1g"]),
+    (CONSTANTS, ["1g < 2g", "rmem > 1g and 1 < 2", "not 1g < 2g", "'> 500m'", "() > 1g"]),
+    (LASTS, ["rmem > 1g for", "rmem > 1g for 5", "rmem > 1g for 5m and cpu > 90%", "rmem > 1g for 1h 30m"]),
+    ("a trigger has one until at most", ["rmem > 1g until rmem < 1m until rmem < 2m"]),
+    (TRIGGER, ["rmem > 1g 'and cpu > 90%", "rmem $ > 1g", "rmem cpu > 1g"]),
+    ("maxLength", ["rmem > 1g" + " or rmem > 1g" * 77]),
+]
+STEPS = [
+    (NO_ACTION, ["", "[[term]]", "{kill}", "[term, ]\n    rmem > 2g: ", "9"]),
+    ("minItems", ["[]"]),
+    (ACTION, ["kil", "SIGTERM", "killall x", "''", "/bin/true", "terminate", "recovered"]),
+    (ACTION, ["after 5 term", "after term", "after 5m recovered term"]),
+    (SIGNAL, ["term @ 10", "term @", "term @ 0.5s", "term @ 1m tree", "term tree group", "term all", "term now"]),
+    (SIGNAL, ["term and kill", "'term, kill'"]),
+    ("stop needs to know how long", ["stop", "stop tree", "stop @", "stop @ 10", "stop 10m"]),
+    ("nice takes a whole number", ["nice", "nice 20", "nice -21", "nice 1 @ 5m"]),
+    ("oom takes a whole number", ["oom", "oom 1001", "oom 5x", "oom tree"]),
+    ("exec needs a command", ["exec", "exec @", "exec @ 1h", "exec @ 10minutes x"]),
+    ("log needs a text", ["log", "log @ 1h", "'log \"\"'", "\"log ' '\""]),
+    ("notify needs a text", ["notify", "notify @1h"]),
+    ("there is no such variable", ["log $FOO", "notify ${PIDS}", "log $NAMES"]),
+    (CHARACTER, ['"exec logger \\x07"']),
+]
+WRONG_TRIGGERS = [(told, with_rule(text)) for told, each in TRIGGERS for text in each]
 MISTAKES = [
-    ("just words\n", "type"),
-    ("- a\n- b\n", "type"),
-    ("intervall: 10s\n", NO_SETTING),
-    ("cmdline: firefox\n", NO_SETTING),
-    ("actions:\n  rmem > 1g: term\n", "required"),
-    ("nothing:\n", NO_SETTING),
-    ("m:\n  - cmdline: firefox\n", NO_SETTING),
-    (with_rule().replace("m:", "'':", 1), "a monitor needs a name"),
-    (with_rule().replace("m:", "' ':", 1), "a monitor needs a name"),
-    (with_rule().replace("m:", '"\\x07":', 1), CHARACTER),
-    *(
-        (f"interval: {value}\n", INTERVAL)
-        for value in ("10", "fast", "0.5s", "0s", "-1s", "1:30", "1h 30m", "", "[1s]")
-    ),
-    *((f"process-events: {value}\n", NEITHER) for value in ("maybe", "", "[no]", "1.5")),
-    *((f"process-events: {value}\n", key) for value, key in ((2, "maximum"), (-1, "minimum"))),
-    *((f"protect: {value}\n", PROTECT) for value in ("sshd", "yes", "", "{exe: sshd}")),
-    ("protect: []\n", "minItems"),
-    ("protect: [{}]\n", "minProperties"),
-    *(
-        (f"protect: [{value}]\n", "this has to be exe, user or cmdline")
-        for value in ("sshd", "[exe, a]", "'exe: x'", "~")
-    ),
-    ("protect: [{exclude: x}]\n", "additionalProperties"),
-    ("protect: [{exe: }]\n", PATTERN),
-    ("protect: [{user: []}]\n", "minItems"),
-    *((f"status-group: {value}\n", "write the name or the number of a group") for value in ("", "[adm]", "''")),
-    *((f"status-group: {value}\n", key) for value, key in ((4294967295, "maximum"), (-1, "minimum"))),
-    (in_monitor("childern: yes"), "additionalProperties"),
-    (in_monitor("rmem > 500m: term"), "additionalProperties"),
-    ("m:\n  actions:\n    rmem > 1g: term\n", "a monitor has cmdline, exe or user to find processes by"),
-    ("m:\n  cmdline: x\n", "required"),
-    *(
-        (in_monitor(f"cmdline: {value}"), PATTERN)
-        for value in ("", "''", "[a-z]", "{a: b}", "'*'", "'*fox'", "+", "'?'")
-    ),
-    (in_monitor('exe: "\\bfox\\b"'), CHARACTER),
-    (in_monitor("exclude:"), PATTERN),
-    *((in_monitor(f"final: {value}"), NEITHER) for value in ("maybe", "''", "y", "yes please", "", "[yes]", "1.5")),
-    *((in_monitor("exe: x").replace("user: 0", f"user: {value}"), OWNER) for value in ("", "{a: b}", "[[a]]")),
-    *((in_monitor("exe: x").replace("user: 0", f"user: {value}"), "minLength") for value in ("''", "['']")),
-    (in_monitor("exe: x").replace("user: 0", "user: []"), "minItems"),
-    *((f"m:\n  cmdline: x\n  actions: {value}\n", "below actions, indented") for value in ("term", "", "[rmem > 1g]")),
-    ("m:\n  cmdline: x\n  actions: {}\n", "minProperties"),
-    *((with_rule(action=value), NO_ACTION) for value in ("", "[[term]]", "{kill}", "[term, ]\n    rmem > 2g: ", "9")),
-    (with_rule(action="[]"), "minItems"),
-    *(
-        (with_rule(f"rmem {sign} 1g"), TRUTH)
-        for sign in ("=>", "=<", "=", "===", "<>", "> 1g && rmem <", "> 1g | rmem <")
-    ),
-    (with_rule("'! rmem > 1g'"), TRUTH),
-    *(
-        (with_rule(f"rmem > {number}"), NUMBER)
-        for number in ("500x", "5minutes", "1.", "1.2.3", "1e9", "0x1", "1gand 2", ".5g")
-    ),
-    *(
-        (with_rule(f"{word} > 1g"), MEASURED)
-        for word in ("rmen", "rss", "tree.age", "system.rmem", "tree.", "_", "gmem")
-    ),
-    *((with_rule(text), MEASURED) for text in ("rmem > 1 g", "rmem > 10m /s")),
-    *((with_rule(text), GROWTH) for text in ("growth(rmem) > 1g", "growth rmem > 1g", "growth(rmem, 0.5s) > 1g")),
-    *((with_rule(text), GROWTH) for text in ("growth(rmem, 10) > 1g", "rmem > 1,5g", "growth > 1g", "rmem > 1g,")),
-    *(
-        (with_rule(text), COMPARES)
-        for text in ("rmem", "rmem 500m", "rmem and cpu > 90%", "cpu > 90% or", "rmem > 1g until rmem")
-    ),
-    (with_rule("rmem > 1g until"), COMPARES),
-    *(
-        (with_rule(text), "of one comparison with two signs")
-        for text in ("1g < rmem > 2g", "1 == count == 1", "rmem > 1g rmem < 2g")
-    ),
-    *((with_rule(text), "of one comparison with two signs") for text in ("1g < rmem < 2g < vmem", "rmem > < 1g")),
-    *(
-        (with_rule(text), CONSTANTS)
-        for text in ("1g < 2g", "rmem > 1g and 1 < 2", "not 1g < 2g", "'> 500m'", "() > 1g")
-    ),
-    *((with_rule(text), LASTS) for text in ("rmem > 1g for", "rmem > 1g for 5", "rmem > 1g for 5m and cpu > 90%")),
-    (with_rule("rmem > 1g for 1h 30m"), LASTS),
-    (with_rule("rmem > 1g until rmem < 1m until rmem < 2m"), "a trigger has one until at most"),
-    *((with_rule(text), TRIGGER) for text in ("rmem > 1g 'and cpu > 90%", "rmem $ > 1g", "rmem cpu > 1g")),
-    (with_rule("rmem > 1g" + " or rmem > 1g" * 77), "maxLength"),
-    *((with_rule(action=text), ACTION) for text in ("kil", "SIGTERM", "killall x", "''", "/bin/true", "after 5 term")),
-    *((with_rule(action=text), ACTION) for text in ("after term", "after 5m recovered term", "recovered", "terminate")),
-    *((with_rule(action=text), SIGNAL) for text in ("term @ 10", "term all", "term @", "term and kill", "term now")),
-    *(
-        (with_rule(action=text), SIGNAL)
-        for text in ("term @ 0.5s", "term @ 1m tree", "'term, kill'", "term tree group")
-    ),
-    *((with_rule(action=text), STOP) for text in ("stop", "stop tree", "stop @", "stop @ 10", "stop 10m")),
-    *((with_rule(action=text), "nice takes a whole number") for text in ("nice", "nice 20", "nice -21", "nice 1 @ 5m")),
-    *((with_rule(action=text), "oom takes a whole number") for text in ("oom", "oom 1001", "oom 5x", "oom tree")),
-    *(
-        (with_rule(action=text), "exec needs a command")
-        for text in ("exec", "exec @ 1h", "exec @ 10minutes x", "exec @")
-    ),
-    *((with_rule(action=text), "log needs a text") for text in ("log", "log @ 1h", "'log \"\"'", "\"log ' '\"")),
-    *((with_rule(action=text), "notify needs a text") for text in ("notify", "notify @1h")),
-    *((with_rule(action=text), "there is no such variable") for text in ("log $FOO", "notify ${PIDS}", "log $NAMES")),
-    (with_rule(action='"exec logger \\x07"'), CHARACTER),
+    *((told, text) for told, each in FILES for text in each),
+    *((told, f"{key}: {value}\n") for key, told, each in VALUES for value in each),
+    *((told, in_monitor(f"{key}: {value}")) for key, told, each in VALUES_OF_MONITORS for value in each),
+    *WRONG_TRIGGERS,
+    *((told, with_rule(action=text)) for told, each in STEPS for text in each),
 ]
 
 
-@cases(("text", "told"), MISTAKES)
-def test_a_mistake_is_one_and_an_editor_says_what_to_write(text, told):
+@cases(("told", "text"), MISTAKES)
+def test_a_mistake_is_one_and_an_editor_says_what_to_write(told, text):
     assert refused(text)
     assert [fault for fault in seen(text) if fault.startswith(told)], seen(text)
 
 
-@cases(("text", "told"), [each for each in MISTAKES if each[1] in (TRUTH, NUMBER, GROWTH)])
-def test_where_one_thing_is_wrong_with_a_trigger_one_thing_is_said(text, told):
+@cases(("told", "text"), [each for each in WRONG_TRIGGERS if each[0] in (TRUTH, NUMBER, GROWTH)])
+def test_where_one_thing_is_wrong_with_a_trigger_one_thing_is_said(told, text):
     """But where nothing is measured: then that is said, too."""
     assert {fault.startswith(told) or fault.startswith((COMPARES, CONSTANTS)) for fault in seen(text)} == {True}
 
@@ -398,7 +389,7 @@ def test_a_mistake_that_a_schema_cannot_see_is_not_seen(text, reason):
 
 # Nothing and `null` are the same to YAML, and who has written nothing behind a ':' has to be told.
 @cases("value", ["~", "null"])
-@cases("key", ["cmdline", "exe", "exclude"])
+@cases("key", ["cmdline", "exe", "exclude", "user"])
 def test_a_null_that_is_meant_as_a_text_needs_quotes_in_an_editor_alone(key, value):
     assert not refused(in_monitor(f"{key}: {value}"))
     assert seen(in_monitor(f"{key}: {value}"))
@@ -539,187 +530,3 @@ def test_it_has_every_variable():
 def test_bounds_are_those_of_the_code():
     assert SCHEMA["definitions"]["faults"]["maxLength"] == LONGEST_TRIGGER
     assert SCHEMA["properties"]["status-group"]["maximum"] == config._MOST_GID
-
-
-# --- what an editor shows ---------------------------------------------------------------------------------------
-
-
-def schemas(part: Any = SCHEMA) -> Iterator[dict[str, Any]]:
-    """All that are in it, but for what is data."""
-    if isinstance(part, list):
-        for each in part:
-            yield from schemas(each)
-    elif isinstance(part, dict):
-        yield part
-        for word, each in part.items():
-            if word in ("properties", "patternProperties", "definitions"):
-                yield from schemas(list(each.values()))
-            elif word not in ("defaultSnippets", "examples"):
-                yield from schemas(each)
-
-
-def test_it_is_a_schema_and_has_no_words_but_those_of_schemas_and_editors():
-    Draft7Validator.check_schema(SCHEMA)
-    known = {*Draft7Validator.META_SCHEMA["properties"], "errorMessage", "defaultSnippets"}
-    assert {word for each in schemas() for word in each} <= known
-
-
-def test_every_reference_leads_somewhere():
-    named = {each["$ref"].rpartition("/")[2] for each in schemas() if "$ref" in each}
-    assert named == set(SCHEMA["definitions"])
-
-
-def described(part: dict[str, Any]) -> str:
-    """The description of a key, which may be in what it refers to."""
-    referred = SCHEMA["definitions"].get(part.get("$ref", "").rpartition("/")[2], {})
-    return str({**referred, **part}.get("description", ""))
-
-
-@cases(
-    ("place", "key"), [(p, key) for p in (SCHEMA, MONITOR, PROTECTED) for key in keys(p)], ids=lambda key: str(key)[:20]
-)
-def test_every_key_is_explained(place, key):
-    assert len(described(place["properties"][key])) > 20
-
-
-@cases("metric", METRICS)
-def test_everything_that_can_be_measured_is_explained(metric):
-    shown = SCHEMA["definitions"]["measured"]["patternProperties"]
-    found = [told["title"] for pattern, told in shown.items() if re.search(pattern, f"({metric}>1g)")]
-    assert [told.partition(":")[0] for told in found] == [re.sub(r"^(tree|group)\.", "", metric)]
-
-
-@cases("word", ACTIONS)
-def test_every_action_is_explained(word):
-    [told] = [
-        part["then"]["description"]
-        for part in SCHEMA["definitions"]["action"]["allOf"]
-        if re.search(part.get("if", {}).get("pattern", "$^"), f"after 5m {word.upper()}")
-    ]
-    assert re.match(rf"{word}\b", told)
-
-
-def said(beginning: str) -> str:
-    """The one text for a fault that begins like this."""
-    [found] = {text for each in schemas() if (text := each.get("errorMessage", "")).startswith(beginning)}
-    return str(found)
-
-
-@cases(
-    ("beginning", "named"),
-    [
-        (MEASURED, [*PROCESS_METRICS, *(metric for metric in METRICS if metric.startswith("system."))]),
-        (ACTION, ACTIONS),
-        ("there is no such variable", [f"${name}" for name in VARIABLES]),
-        (NEITHER, TRUTHS),
-    ],
-)
-def test_what_is_said_of_a_fault_names_all_that_could_be_written(beginning, named):
-    assert [word for word in named if not re.search(rf"(?<![\w$]){re.escape(word)}\b", said(beginning))] == []
-
-
-def typed(body: Any) -> Any:
-    """A snippet as it is inserted: with its placeholders as they are proposed, and no `^` at its start."""
-    if isinstance(body, dict):
-        return {typed(key): typed(value) for key, value in body.items()}
-    if isinstance(body, list):
-        return [typed(each) for each in body]
-    return re.sub(r"\$\{\d:((?:[^}\\]|\\.)*)\}", r"\1", body).replace("\\$", "$").removeprefix("^")
-
-
-def snippets(part: dict[str, Any]) -> list[Any]:
-    return [typed(each["body"]) for each in part["defaultSnippets"]]
-
-
-def test_every_snippet_and_every_example_is_right():
-    rules_ = [{"m": {"cmdline": "x", "actions": body}} for body in snippets(MONITOR["properties"]["actions"])]
-    actions = [rule(action=body) for body in snippets(SCHEMA["definitions"]["steps"])]
-    protected = [{"protect": body} for body in snippets(SCHEMA["properties"]["protect"])]
-    proposed = [*snippets(SCHEMA), *rules_, *actions, *protected]
-    assert len(proposed) > 15
-    for data in proposed:
-        assert faults(data) == []
-        assert not refused(f"{json.dumps(data)}\n"), data
-
-
-# --- its patterns, which several languages read -----------------------------------------------------------------
-
-PATTERNS = sorted(
-    {each["pattern"] for each in schemas() if "pattern" in each}
-    | {pattern for each in schemas() for pattern in each.get("patternProperties", ())}
-)
-ANYTHING = r"[\s\S]"
-A_CLASS = re.compile(r"\[(?:[^\]\\]|\\.)*\]")
-# Classes and edges that are wider in Python, what stands in front of a group there, and repeats that give nothing back.
-WIDER = re.compile(r"\\[AZdDwWsSbB]")
-ONLY_PYTHON = re.compile(r"\(\?[^:=!]|[*+?}]\+")
-
-
-@cases("pattern", PATTERNS)
-def test_a_pattern_keeps_to_what_ecmascript_and_python_have_in_common(pattern):
-    assert not WIDER.search(pattern.replace(ANYTHING, "."))
-    assert not ONLY_PYTHON.search(A_CLASS.sub(".", pattern))
-
-
-@cases("pattern", PATTERNS)
-def test_no_text_takes_a_pattern_for_ever(pattern):
-    assert backtracking.attack(re.compile(pattern)) is None
-
-
-IN_NODE = """
-const {patterns, texts} = JSON.parse(require("fs").readFileSync(0));
-const found = patterns.map(each => new RegExp(each, "u"));
-console.log(JSON.stringify(found.map(each => texts.map(text => each.test(text)))));
-"""
-
-
-def test_javascript_finds_the_same():
-    node = shutil.which("node") or shutil.which("nodejs")
-    if not node:
-        pytest.skip("needs nodejs: what JavaScript makes of the patterns was not tested")
-    made = [text for text, _ in texts(random.Random("node"), 600)]
-    # Python's `$` is also before a last line end; and lone surrogates are no JSON.
-    sent = [text for text in made if not text.endswith("\n") and not re.search("[\ud800-\udfff]", text)]
-    asked = json.dumps({"patterns": PATTERNS, "texts": sent})
-    ran = subprocess.run([node, "-e", IN_NODE], input=asked, capture_output=True, text=True, timeout=60, check=True)
-    for pattern, found in zip(PATTERNS, json.loads(ran.stdout), strict=True):
-        assert found == [bool(re.search(pattern, text)) for text in sent], pattern
-
-
-# --- where editors find it --------------------------------------------------------------------------------------
-
-EDITED = CONF.read_text().splitlines()
-
-
-def test_the_configuration_names_the_schema_where_the_package_puts_it():
-    assert f"# yaml-language-server: $schema={INSTALLED}" in EDITED
-    assert '("share/fall-from-grace", ["schema/fall-from-grace.schema.json"])' in (HERE / "setup.py").read_text()
-
-
-def test_emacs_knows_the_configuration_for_yaml():
-    assert re.search(r"-\*- mode: yaml -\*-$", EDITED[0])
-
-
-def test_vim_knows_the_configuration_for_yaml_and_indents_it_with_blanks(tmp_path):
-    vim = shutil.which("vim")
-    if not vim or "+eval" not in subprocess.run([vim, "--version"], capture_output=True, text=True, timeout=20).stdout:
-        pytest.skip("needs vim (not vim-tiny): the line for vim was not tested")
-    said = tmp_path / "said"
-    asked = f"call writefile([&filetype, &expandtab, &shiftwidth, &softtabstop], '{said}')"
-    command = [vim, "-Nes", "-u", "NONE", "-i", "NONE", "--cmd", "set modeline", "-c", asked, "-c", "qa!", str(CONF)]
-    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=True)
-    assert said.read_text().split() == ["yaml", "1", "2", "2"]
-
-
-IN_YOUR_EDITOR = README.partition("### In your editor\n")[2].partition("\n##")[0]
-
-
-def test_the_readme_has_the_lines_for_ones_own_file():
-    [_, *lines] = re.findall(r"^# .*", IN_YOUR_EDITOR, re.M)
-    assert lines == EDITED[1:3]
-
-
-def test_the_readme_has_the_settings_for_vs_code():
-    [settings] = [json.loads(text) for text in re.findall(r"^```json\n(.*?)^```$", IN_YOUR_EDITOR, re.M | re.S)]
-    assert list(settings["yaml.schemas"]) == [INSTALLED]
-    assert settings["yaml.schemas"][INSTALLED] == list(settings["files.associations"])
