@@ -3,6 +3,7 @@ import inspect
 import re
 import subprocess
 import sys
+from itertools import dropwhile
 from pathlib import Path
 
 import pytest
@@ -551,9 +552,12 @@ def test_what_goes_deeper_than_python_may_is_told_wherever_that_is(conf):
             return config.load(path)
         except ConfigError as error:
             return str(error)
+        except RecursionError:
+            return ""  # there was not even room to begin
 
     left = sys.getrecursionlimit() - len(inspect.stack())
-    told = {at(left - used) for used in range(30, 120)}
+    told = [*dropwhile(lambda text: not text, (at(left - used) for used in range(10, 120)))]
+    assert all(told)
     assert [each for each in told if "YAML cannot read what follows" in each]
     assert [each for each in told if "did you mean 'rmem'" in each]
 

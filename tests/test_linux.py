@@ -1302,14 +1302,12 @@ def test_what_was_read_and_written_is_counted_since_the_start(tmp_path):
         writer.communicate()
 
 
-def test_without_psutil_it_is_said_what_is_not_known():
+def test_without_psutil_it_is_said_what_is_not_known(monkeypatch):
     told = []
     made = LinuxSource(told.append)
-    with mock.patch.dict(sys.modules, {"fallfromgrace.meters": None}), mock.patch("fallfromgrace.meters", create=True):
-        import fallfromgrace
-
-        del fallfromgrace.meters
-        made.prepare([Facet.DESCRIPTORS])
+    monkeypatch.setitem(sys.modules, "fallfromgrace.meters", None)
+    monkeypatch.delattr("fallfromgrace.meters", raising=False)
+    made.prepare([Facet.DESCRIPTORS])
     assert made.measure([Want(None, Facet.MACHINE)], 0) == {None: {}}
     assert len(told) == 1
     assert "install python3-psutil" in told[0]

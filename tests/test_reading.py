@@ -118,7 +118,8 @@ def test_what_is_nested_as_deeply_as_the_language_allows_comes_through(levels, w
 
 def test_regular_expressions_warn_nobody_of_other_versions_of_python(written, recwarn):
     assert load(written("hog:\n  cmdline: 'a[[]'\n  actions:\n    rmem > 1g: term\n"))
-    assert not recwarn
+    # Since Python 3.12 a fork is worth a warning, too, where there are threads, such as xdist's.
+    assert not [each for each in recwarn if issubclass(each.category, FutureWarning)]
 
 
 # --- what becomes of the child ---
