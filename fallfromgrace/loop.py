@@ -115,6 +115,7 @@ class Loop:
         with self._surviving("taking up the state"):
             self._take_up_state(self._clock())
         self._look(self._clock())
+        self._keep()  # whoever hears of that may ask at once for what is published
         self._ready()
         while not self._ending:
             # To tell of what failed may fail, too. Here nothing can: not even a `suppress` is made.

@@ -818,3 +818,12 @@ def test_a_status_that_cannot_be_made_up_does_not_keep_the_state_from_being_writ
     running.run()
     _, _, status = running._keeper.keep.call_args.args
     assert status(Moment(1.0, 1.0)) == {}
+
+
+def test_what_is_published_is_there_when_somebody_is_told_that_it_is_ready():
+    """Who starts it and asks for its status at once must not be told of the one before it."""
+    told = []
+    running = made(Script(nothing), Lines(), told=told)
+    running._keeper = mock.Mock(due=float("inf"), recall=lambda now: None, keep=lambda *_: told.append("kept"))
+    running.run()
+    assert told[:2] == ["kept", "ready"]
