@@ -107,9 +107,9 @@ def _asked(given: Given) -> tuple[Command, list[str]]:
 
 
 def _refuse_contradictions(given: Given) -> None:
-    if given["daemon"] and (given["foreground"] or given["test"]):
-        other = "-f" if given["foreground"] else "-t"
-        raise UsageError(f"-d and {other} contradict each other; write one of them")
+    ways = [option for name, option in {"daemon": "-d", "foreground": "-f", "test": "-t"}.items() if given[name]]
+    if len(ways) > 1:
+        raise UsageError(f"{ways[0]} and {ways[1]} contradict each other; write one of them")
 
 
 def _unknown(word: str) -> str:

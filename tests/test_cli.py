@@ -233,6 +233,7 @@ def test_a_user_without_a_runtime_directory_is_asked_for_a_pid_file(asked, monke
         ("run -t", "'run' does not go with '-t'"),
         ("-d -f", "-d and -f contradict each other; write one of them"),
         ("-t -d", "-d and -t contradict each other; write one of them"),
+        ("-t -f", "-f and -t contradict each other; write one of them"),
         ("check -d", "'check' starts nothing; write it without -d"),
         ("--strict", "--strict is for 'check'; write it there, or leave it out"),
         ("run --strict", "--strict is for 'check'; write it there, or leave it out"),
