@@ -29,16 +29,18 @@ SERVICE = "/etc/init.d/fall-from-grace"
 DROP_INS = "/etc/fall-from-grace.d"
 PIDFILE = "/run/fall-from-grace.pid"
 FIREFOX = 4242  # the process that README.md has explained
+# The reader at the next login: ~/.profile has found ~/.local/bin.
+LOGGED_IN = READER._replace(path=f"{READER.home}/.local/bin:{READER.path}")
+RUNTIME = "/run/user/reader"
 
 # Sections that somebody reads who wants one thing; what is below a heading of its own is a section of its own.
 JOURNEYS = {
     "try it": ["Try it"],
     "package": ["As a Debian package", "Configure", "Administration"],
-    "for yourself": ["For yourself"],
+    "for yourself": ["For yourself", "On your own desktop"],
 }
-# Sections whose commands take another machine than this: see tests/live/test_privileges.py, tests/package/desktop and
-# tests/package/ansible.
-ELSEWHERE = {"What it needs", "On your own desktop", "On many machines"}
+# Sections whose commands take another machine than this: see tests/live/test_privileges.py and tests/package/ansible.
+ELSEWHERE = {"What it needs", "On many machines"}
 
 
 # --- what README.md shows -------------------------------------------------------
@@ -121,6 +123,12 @@ def manual_pages(root: Root) -> None:
     root.does("apt-get install -y --no-install-recommends man-db", seconds=120)
 
 
+def a_login(root: Root) -> None:
+    """As far as the daemon asks for one."""
+    root.does(f"install -d -m 700 -o {READER.name} -g {READER.name} {RUNTIME}")
+    root.variables.append(f"XDG_RUNTIME_DIR={RUNTIME}")
+
+
 def no_service(root: Root) -> None:
     root.does(f"{SERVICE} stop")
 
@@ -157,8 +165,18 @@ def there_is_a_package(root: Root, _: str) -> None:
     assert len(root.does("ls dist/fall-from-grace_*.deb", READER, PLACE).split()) == 1
 
 
-def the_program_of_the_venv_runs(root: Root, _: str) -> None:
-    assert root.does(f"{VENV_PROGRAM} -c ~/.config/fall-from-grace.conf -t", READER) == ""
+def the_program_runs(program: str) -> Callable[[Root, str], None]:
+    def check(root: Root, _: str) -> None:
+        assert root.does(f"{program} --version", READER).startswith("fall-from-grace ")
+
+    return check
+
+
+def the_unit_finds_the_program(root: Root, _: str) -> None:
+    """As its own shell looks for it."""
+    [path] = set(re.findall(r'PATH="(.*?)"', root.does("cat ~/.config/systemd/user/fall-from-grace.service", READER)))
+    found = root.does(f'PATH="{path.replace("$$", "$")}"; command -v fall-from-grace', READER)
+    assert found.strip() == f"{READER.home}/.local/bin/fall-from-grace"
 
 
 def the_service_runs(root: Root, _: str = "") -> None:
@@ -206,7 +224,17 @@ def refused(root: Root, word: str, place: str) -> None:
 def a_daemon_runs_until_it_is_killed(root: Root, _: str) -> None:
     assert "is running" in root.does(f"{SERVICE} status")
     root.does(f"kill $(cat {PIDFILE})")
-    until(lambda: root.run(f"test -e {PIDFILE}").status != 0, "its pid file is gone")
+    it_ends(root, PIDFILE)
+
+
+def it_ends(root: Root, pidfile: str) -> None:
+    until(lambda: root.run(f"test -e {pidfile}").status != 0, "its pid file is gone")
+
+
+def a_second_one_is_refused(root: Root, _: str) -> None:
+    assert "/.config/fall-from-grace.conf: 3 monitors" in root.does("fall-from-grace status", LOGGED_IN)
+    said = root.run("fall-from-grace -d -c ~/.config/fall-from-grace.conf", LOGGED_IN)
+    assert (said.status, "already running as pid" in said.text) == (69, True), said
 
 
 def shows(word: str) -> Callable[[Root, Terminal], bool]:
@@ -249,8 +277,8 @@ KNOWN: dict[str, Step | dict[str, Step]] = {
     "make deb": Step(READER, there_is_a_package, seconds=900 if FULL else 120),
     "install -y ./dist/": Step(ROOT, the_service_runs, first=a_boot),
     "recommends pipx": Step(ROOT),
-    "pipx install .": Step(READER, stays=shows("started, version")),
-    "python3 -m venv": Step(READER, the_program_of_the_venv_runs),
+    "pipx install .": Step(READER, the_program_runs("~/.local/bin/fall-from-grace")),
+    "python3 -m venv": Step(READER, the_program_runs(VENV_PROGRAM)),
     # Configure
     "man 5": {
         "man 5 fall-from-grace.conf": Here(says("FALL-FROM-GRACE.CONF(5)"), first=manual_pages),
@@ -264,7 +292,7 @@ KNOWN: dict[str, Step | dict[str, Step]] = {
     },
     # Administration
     f"{SERVICE} reload": Here(the_rules_are_used),
-    "fall-from-grace -d": {
+    "as a daemon: detach": {
         "fall-from-grace": Here(stays=shows("started, version"), first=no_service),
         "fall-from-grace -d": Here(a_daemon_runs_until_it_is_killed),
     },
@@ -279,6 +307,19 @@ KNOWN: dict[str, Step | dict[str, Step]] = {
         "fall-from-grace record night.rec": Here(stays=writes("night.rec")),
         "fall-from-grace replay night.rec": Here(says(str(FIREFOX), "log too large")),
         "fall-from-grace metrics": Here(says("# TYPE fall")),
+    },
+    # On your own desktop; what takes a systemd is in tests/package/desktop
+    "cp -i examples/desktop.conf": Step(READER),
+    "cp desktop/": Step(READER, the_unit_finds_the_program),
+    "systemctl --user": Step(READER, wanted=False),
+    "XDG_RUNTIME_DIR": {
+        "fall-from-grace -c ~/.config/fall-from-grace.conf": Step(
+            LOGGED_IN, stays=shows("started, version"), first=a_login
+        ),
+        "fall-from-grace -d -c ~/.config/fall-from-grace.conf": Step(LOGGED_IN, a_second_one_is_refused),
+        'kill "$(cat "$XDG_RUNTIME_DIR/fall-from-grace.pid")"': Step(
+            LOGGED_IN, lambda root, _: it_ends(root, f"{RUNTIME}/fall-from-grace.pid")
+        ),
     },
 }
 
