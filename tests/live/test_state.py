@@ -85,6 +85,7 @@ def test_a_second_daemon_does_without_and_says_who_has_the_file(program, configu
     line = second.says("another daemon")
     assert f"another daemon (pid {first.process.pid}) keeps its state in {kept}" in line
     assert second.end() == 0
+    until(kept.exists)
     assert json.loads(kept.read_text())["pid"] == first.process.pid
 
 
