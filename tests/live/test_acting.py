@@ -148,6 +148,7 @@ def test_final_keeps_later_monitors_away(program, configured, mark):
         assert hog.ended_by() is None
 
 
+@pytest.mark.alone  # its time counts from when the look began that saw it running
 def test_a_stopped_process_is_stopped_again_only_when_it_has_run_for_its_time(program, configured, mark):
     with victim(mark, mib=64) as hog:
         running = program("-c", configured(selecting(mark, "rmem > 60m: stop @ 2s")))
