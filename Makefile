@@ -36,7 +36,7 @@ demo: setup ## show the main job: a leak is warned about, stopped and terminated
 # Those with real daemons mostly wait, so more of them run at a time than there are processors. The last few want the
 # machine to themselves, for what they time.
 test: setup ## all tests; they end every process that they start
-	$(BIN)/python -m pytest -q -n 5 -m "live and not alone"
+	$(BIN)/python -m pytest -q -n 4 -m "live and not alone"
 	$(BIN)/python -m pytest -q -n logical --maxprocesses 4 -m "not live and not alone"
 	$(BIN)/python -m pytest -q -m alone
 

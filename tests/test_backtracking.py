@@ -71,7 +71,8 @@ SQUARES = [
 @pytest.mark.alone
 @pytest.mark.parametrize(("regex", "exceeded", "kept"), SQUARES)
 def test_the_limit_decides_and_the_attack_does_what_it_says(regex, exceeded, kept):
-    text = attack(re.compile(regex), exceeded)
+    # What it may spend is in proportion to the limit, and of so short a one noise may take all.
+    text = next(filter(None, (attack(re.compile(regex), exceeded) for _ in range(5))), None)
     assert text is not None
     assert slowness(regex, text) > exceeded / 2
     assert attack(re.compile(regex), kept) is None
