@@ -63,7 +63,7 @@ def _read(path: str) -> tuple[Written | None, tuple[str, ...]]:
     try:
         return config.read(Path(path)), ()
     except ConfigError as error:
-        return None, tuple(str(each).splitlines()[0] for each in error.problems)
+        return None, tuple(each.headline for each in error.problems)
 
 
 def lines(found: Unloaded) -> Iterator[str]:
