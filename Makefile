@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 CONSTRAINTS ?=
 
 .PHONY: help setup demo test test-corners test-all test-oldest install-test readme-test torture fuzz
-.PHONY: lint format bench bench-quick deb have-package package-test package-check autopkgtest ansible-test clean
+.PHONY: lint format bench bench-quick deb have-package package-test lintian package-check autopkgtest ansible-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -99,8 +99,10 @@ package-test: have-package ## install that package for real, run its whole life,
 	tests/package/systemd $(PACKAGE)
 	tests/package/desktop $(PACKAGE)
 
-package-check: have-package ## what lintian and piuparts say of it, and that it is built twice the same; needs root
+lintian: have-package ## what Debian's lintian says of it: nothing, or it fails
 	lintian --allow-root -I -E --pedantic --fail-on error,warning,info,pedantic,experimental dist/*.changes
+
+package-check: lintian ## the same, and what piuparts says, and that it is built twice the same; needs root
 	tests/package/reproducible
 	tests/package/piuparts $(PACKAGE)
 
