@@ -21,6 +21,7 @@ from fallfromgrace.protection import Self
 from fallfromgrace.reading import Reader
 from fallfromgrace.reloading import Reloading
 from fallfromgrace.report import Reporter
+from fallfromgrace.reserve import Reserve
 from fallfromgrace.rules import Config, counted
 from fallfromgrace.source import Source, Unready
 from fallfromgrace.state import Moment
@@ -86,6 +87,7 @@ class Loop:
         self._performer = performer
         self._log = log
         self._reporter = Reporter(log)
+        self._reserve = Reserve()
         self._myself = myself
         self._keeper = keeper or Forgetful()
         self._ledger = ledger or Ledger()
@@ -241,6 +243,7 @@ class Loop:
             self._next_look = self._sweep(now)
             self._alive(now)
             self._ledger.looked(self._clock() - now)
+            self._reserve.restore()
         except Unready:
             pass  # it was told why
         except Exception as error:  # noqa: BLE001 - see _surviving, which costs a little even if all is well
@@ -256,6 +259,7 @@ class Loop:
             self._survive(what, error)
 
     def _survive(self, what: str, error: Exception) -> None:
+        self._reserve.let_go()  # whatever it is: to ask takes longer
         self._reporter.fault(what, error, self._clock())
 
     def _sweep(self, now: float) -> float:

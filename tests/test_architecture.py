@@ -30,6 +30,7 @@ LAYERS = [
     {"trust", "files", "textfile", "yamlfaults", "fragments", "entries", "monitors", "config"}
     | {"series", "expectation", "casting", "scenario", "staging", "comparison", "excuses"}
     | {"procfs", "connector", "events", "roster", "kept", "rollups", "measures", "meters", "turns", "shortage", "usage"}
+    | {"reserve"}
     | {"privileges", "pressure", "patience", "recording"}
     | {"source", "linux", "reference", "world", "signalling", "adjusting", "kinship", "dispositions"}
     | {"errand", "errands", "cmdlines", "glimpses", "deferral"}

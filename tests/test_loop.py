@@ -738,6 +738,23 @@ def test_to_tell_of_what_failed_may_fail_too(monkeypatch):
     assert source.looks == 4
 
 
+def test_the_reserve_is_let_go_before_it_is_told_why_and_held_again_after_a_look_that_went_well():
+    held, log = [], Lines()
+
+    def notes():
+        held.append(running._reserve._held is not None)
+
+    def fault(*words):
+        notes()
+        told(*words)
+
+    running = made(Script(notes, out_of_memory, notes, notes), log)
+    told, running._reporter.fault = running._reporter.fault, fault
+    running.run()
+    assert held == [True, False, False, True]
+    assert "a look failed for want of memory" in log.text()
+
+
 def test_the_source_is_told_of_new_rules_also_if_that_fails_at_first():
     log, source = Lines(), Script(hup, *[nothing] * 5)
     changed = config(monitor({"rmem > 500m": "exec y"}, cmdline="else"), interval=SOON)

@@ -202,7 +202,7 @@ def _squeezed(squeezes: Sequence[int]) -> tuple[int, list[str]]:
                 with victim(mark, mib=64) as hog:
                     until(hog.ended_by, "the hog is ended")
                     ended += hog.ended_by() == signal.SIGTERM
-        except AssertionError as error:
+        except (AssertionError, ProcessLookupError) as error:
             faults.append(f"squeezed: {error}")
         finally:
             status = running.end()
