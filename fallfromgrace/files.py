@@ -21,6 +21,8 @@ Report = Callable[[Problem], None]
 
 # Editors and package managers leave `x.conf~`, `x.conf.dpkg-old` and the like beside a file.
 _DROP_IN = re.compile(r"[A-Za-z0-9_-]+\.conf")
+# What is hardly left behind by any of those, and yet is no name of a drop-in.
+_MEANT = re.compile(r"[^.].*\.(conf|ya?ml)", re.DOTALL)
 # Opening a FIFO must not wait for a writer, nor a terminal become ours.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _AROUND = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -63,14 +65,26 @@ def gather(path: Path, report: Report) -> tuple[Contents, ...]:
 
 def named(path: Path) -> tuple[Path, ...]:
     """The files that a configuration would be read from, wherever they can be seen."""
+    return (path, *(each for each in _beside(path) if _DROP_IN.fullmatch(each.name)))
+
+
+def passed_over(path: Path) -> Iterator[Problem]:
+    """What lies where drop-ins do, and looks as if somebody meant it to be one."""
+    for each in _beside(path):
+        if _MEANT.fullmatch(each.name) and not _DROP_IN.fullmatch(each.name):
+            text = "this is passed over: the name of a drop-in is letters, digits, - and _, and then .conf"
+            yield _problem(each, f"{text}; call it {re.sub('[^A-Za-z0-9_-]+', '-', each.stem)}.conf")
+
+
+def _beside(path: Path) -> list[Path]:
+    """All that is where the drop-ins of a configuration are, in their order."""
     if path.suffix != ".conf":
-        return (path,)
+        return []
     directory = path.with_suffix(".d")
     try:
-        names = sorted(filter(_DROP_IN.fullmatch, os.listdir(directory)))
+        return [directory / name for name in sorted(os.listdir(directory))]
     except OSError:
-        names = []
-    return (path, *(directory / name for name in names))
+        return []
 
 
 def around(path: Path) -> tuple[Path, Path]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from fallfromgrace import backtracking, entries, lint_commands, lint_never, lint_samples
+from fallfromgrace import backtracking, entries, files, lint_commands, lint_never, lint_samples
 from fallfromgrace.config import Written
 from fallfromgrace.errors import Problem, did_you_mean
 from fallfromgrace.expression import Growth, Scope
@@ -29,6 +29,7 @@ def warnings(written: Written) -> tuple[Problem, ...]:
     """In the order of the files. Only in the main thread, as searches are timed with a signal."""
     regexes = [*_regexes_of_monitors(written), *_regexes_of_protect(written)]
     found = chain(
+        chain.from_iterable(map(files.passed_over, written.files[:1])),
         lint_never.warnings(written.monitors),
         chain.from_iterable(map(_of_monitor, written.monitors)),
         chain.from_iterable(_of_protected(place, selector) for place, selector in written.protect),

@@ -67,6 +67,31 @@ def test_what_is_named_like_a_drop_in_is_one(name, conf):
     assert gathered(conf(**{name: "#\n"})) == (["x.conf", name], [])
 
 
+@cases(
+    ("name", "better"),
+    [
+        ("browser.yaml", "browser.conf"),
+        ("browser.yml", "browser.conf"),
+        ("10 browser.conf", "10-browser.conf"),
+        ("a.b.conf", "a-b.conf"),
+        ("caf\u00e9\n.conf", "caf-.conf"),
+        ("x.conf.yaml", "x-conf.conf"),
+    ],
+)
+def test_what_only_seems_to_be_named_like_a_drop_in_is_told(name, better, conf):
+    path = conf(**{"fine.conf": "#\n", name: "#\n"})
+    text = f"this is passed over: the name of a drop-in is letters, digits, - and _, and then .conf; call it {better}"
+    assert [_short(each, path) for each in files.passed_over(path)] == [f"x.d/{name}: {text}"]
+    assert gathered(path) == (["x.conf", "fine.conf"], [])
+
+
+@cases("name", ["a.conf~", "a.conf.dpkg-old", ".a.conf.swp", ".#a.conf", "#a.conf#", "README", "a.conf.off", ".conf"])
+def test_what_editors_and_packages_leave_is_not_worth_a_word(name, conf):
+    path = conf(**{name: "#\n"})
+    assert list(files.passed_over(path)) == []
+    assert list(files.passed_over(path.with_name("x.yaml"))) == []
+
+
 def test_what_a_configuration_would_be_read_from_can_be_named_without_reading_it(conf):
     path = conf(**{"20.conf": "nonsense", "10.conf": "#\n", "a.conf~": "#\n"})
     drop_ins = path.with_suffix(".d")

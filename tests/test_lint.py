@@ -69,6 +69,12 @@ def test_what_is_fine_is_not_warned_about(text, warned):
     assert warned(text) == []
 
 
+def test_a_file_that_seems_to_be_a_drop_in_is_warned_about(warned, tmp_path):
+    (tmp_path / "x.d").mkdir()
+    (tmp_path / "x.d" / "more.yaml").write_text("a:\n")
+    assert begin(warned("#\n"), [f"{tmp_path}/x.d/more.yaml: this is passed over: the name of a drop-in is"])
+
+
 # --- monitors that get no process ---
 
 
