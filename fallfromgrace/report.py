@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from math import inf
 from typing import Concatenate, ParamSpec
@@ -20,6 +21,8 @@ _PIDS_A_LINE = 40
 _FAULT_SECONDS = 60.0
 # Made before: it is for when nothing can be made any more.
 _UNTOLD = "something happened that cannot be told, for want of memory"
+
+_LACKING = {errno.ENOMEM: "memory", errno.EMFILE: "file descriptors", errno.ENFILE: "file descriptors"}
 
 _Words = ParamSpec("_Words")
 # A monitor, a rule, what of it is told, and the process; None where it is about no process.
@@ -56,8 +59,8 @@ class Reporter:
             return
         self._faults[key] = now, 0
         again = f", {counted(more, 'time')} more since this was told" if more else ""
-        if isinstance(error, MemoryError):
-            self._log.write(ERROR, f"{what} failed for want of memory, and is made up for{again}")
+        if lacking := _lacking(error):
+            self._log.write(ERROR, f"{what} failed for want of {lacking}, and is made up for{again}")
             return
         self._log.write(ERROR, f"{what} failed{again}; please report this:")
         for line in exits.trace(error).splitlines():
@@ -126,3 +129,10 @@ class Reporter:
         for start in range(0, len(stopped), _PIDS_A_LINE):
             pids = " ".join(map(str, stopped[start : start + _PIDS_A_LINE]))
             self._log.write(WARNING, f"still stopped {how}: {pids}; continue them with kill -CONT {pids}")
+
+
+def _lacking(error: Exception) -> str:
+    """What there was too little of; empty where that is not why something failed."""
+    if isinstance(error, MemoryError):
+        return "memory"
+    return _LACKING.get(error.errno or 0, "") if isinstance(error, OSError) else ""

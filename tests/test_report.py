@@ -1,3 +1,5 @@
+import errno
+
 import pytest
 
 from fallfromgrace.adoption import Adoption
@@ -164,15 +166,24 @@ def test_what_keeps_failing_is_told_once_a_minute_and_how_often_it_did():
 def test_each_kind_of_fault_and_what_failed_by_it_is_told():
     log = Lines()
     reporter = Reporter(log)
-    for what, error in (("a look", fault()), ("a turn", fault()), ("a look", OSError(12, "short"))):
+    for what, error in (("a look", fault()), ("a turn", fault()), ("a look", OSError(5, "bad"))):
         reporter.fault(what, error, 0.0)
     assert len([text for _, text in log if "please report" in text]) == 3
 
 
-def test_that_memory_is_short_is_no_fault_to_be_reported():
+@pytest.mark.parametrize(
+    ("error", "lacking"),
+    [
+        (MemoryError(), "memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory"),
+        (OSError(errno.EMFILE, "Too many open files"), "file descriptors"),
+        (OSError(errno.ENFILE, "Too many open files in system"), "file descriptors"),
+    ],
+)
+def test_what_we_have_too_little_of_is_no_fault_to_be_reported(error, lacking):
     log = Lines()
-    Reporter(log).fault("a look", MemoryError(), 0.0)
-    assert log == [(ERROR, "a look failed for want of memory, and is made up for")]
+    Reporter(log).fault("a look", error, 0.0)
+    assert log == [(ERROR, f"a look failed for want of {lacking}, and is made up for")]
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,7 @@ def test_during_a_fork_storm_the_rules_hold_and_afterwards_all_is_as_before(prog
     with victim(mark, mib=64) as afterwards:
         until(lambda: afterwards.ended_by() == signal.SIGTERM, "it is terminated")
     assert not running.said("report this")
+    assert not running.said("for want of")
     assert len(os.listdir(f"/proc/{running.process.pid}/fd")) < 20
 
 
