@@ -15,7 +15,7 @@ from fallfromgrace.verdict import Result
 
 _WRONG = {Result.DENIED.value, Result.FAILED.value}
 # So many intervals after it has last written a daemon hangs, or is starved.
-_LATE_INTERVALS = 2.5
+LATE_INTERVALS = 2.5
 
 
 class Heading(NamedTuple):
@@ -58,7 +58,7 @@ def _warnings(daemon: Published, basis: Basis, now: float) -> Iterator[str]:
 def silence(daemon: Published, now: float) -> str:
     """That it may not do what is due; empty as long as it writes as often as it should."""
     silent = now - daemon.written.monotonic
-    if silent <= _LATE_INTERVALS * daemon.interval:
+    if silent <= LATE_INTERVALS * daemon.interval:
         return ""
     late = f"it last did {_time(silent)} ago, and its interval is {_time(daemon.interval)}"
     return f"the daemon says nothing: {late}; it is stopped, hangs, or cannot write"

@@ -190,10 +190,10 @@ def test_a_rule_is_shown_as_it_was_written_and_named_by_its_normal_form_for_prog
 # --- whether it is of now ---
 
 
-def test_what_is_older_than_two_intervals_is_said_to_be_old(shown):
-    assert shown(said(20))[0].startswith("fall-from-grace ")
-    late = "what follows was written 21s ago, though it should be every 10s"
-    assert shown(said(21))[0] == f"{late}: the daemon is stopped or hangs, or cannot write its file"
+def test_what_is_older_than_two_and_a_half_intervals_is_said_to_be_old(shown):
+    assert shown(said(25))[0].startswith("fall-from-grace ")
+    late = "what follows was written 26s ago, though it should be every 10s"
+    assert shown(said(26))[0] == f"{late}: the daemon is stopped or hangs, or cannot write its file"
 
 
 def test_a_daemon_that_has_ended_is_shown_as_it_was_and_that_is_no_answer(asked, noon):

@@ -24,6 +24,7 @@ from fallfromgrace.records import dataclass
 from fallfromgrace.rules import counted
 from fallfromgrace.state import Moment
 from fallfromgrace.table import ProcessId
+from fallfromgrace.tidings import LATE_INTERVALS
 from fallfromgrace.timers import Life, Stopped, Timer
 from fallfromgrace.units import human_duration
 from fallfromgrace.unloaded import Unloaded
@@ -179,8 +180,6 @@ def _named(value: Life | Timer | Stopped) -> dict[str, Any]:
 
 # --- for people ---
 
-# What was not renewed in so many intervals is not merely late.
-_LATE = 2
 _ALARM, _WARNING = ("bold", "red"), ("bold", "yellow")
 # Of a table on a terminal.
 _MOST_MONITORS, _MOST_ACTIONS = 50, 10
@@ -204,7 +203,7 @@ def _whose(picture: Picture) -> Iterator[tuple[str, ...]]:
     found, every = picture.found, human_duration(picture.found.interval)
     if not picture.living:
         yield (f"{picture.end}; what follows it wrote {picture.ago(found.written)}", *_ALARM)
-    elif picture.since(found.written) > _LATE * found.interval:
+    elif picture.since(found.written) > LATE_INTERVALS * found.interval:
         late = f"what follows was written {picture.ago(found.written)}, though it should be every {every}"
         yield (f"{late}: the daemon is stopped or hangs, or cannot write its file", *_WARNING)
     ran = f"{'up' if picture.living else 'ran'} {human_duration(picture.ran)}"
