@@ -186,6 +186,7 @@ def test_a_child_that_is_ended_by_somebody_costs_nobody(world):
     assert world.look(42) == {42: b"hog\0"}
 
 
+@pytest.mark.alone
 def test_children_that_end_each_time_are_given_up_soon_and_that_is_a_want_of_ours(world):
     world.proc.put(42)
     made, real = [], errand.Errand

@@ -206,6 +206,7 @@ def who(table):
     return {(process.id, process.image) for process in table}
 
 
+@pytest.mark.alone
 def test_both_say_the_same_of_a_crowd_that_never_stands_still(churning):
     crowd, fast = churning
     plain = PsutilSource()

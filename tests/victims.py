@@ -12,10 +12,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from fallfromgrace import procfs
 
 DEADLINE_SECONDS = 20.0
+_Found = TypeVar("_Found")
 
 # Holds argv[2] MiB, says "ready" and then sleeps; argv[3] says what else.
 _VICTIM = """
@@ -45,12 +47,13 @@ def marker() -> str:
     return f"victim-{uuid.uuid4().hex}"
 
 
-def until(true: Callable[[], object], what: str = "", seconds: float = DEADLINE_SECONDS) -> None:
-    """Wait for a condition, AssertionError after the deadline."""
+def until(true: Callable[[], _Found], what: str = "", seconds: float = DEADLINE_SECONDS) -> _Found:
+    """Wait for a condition, and give what made it hold; AssertionError after the deadline."""
     deadline = time.monotonic() + seconds
-    while not true():
+    while not (found := true()):
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what or true}"
         time.sleep(0.01)
+    return found
 
 
 def state(pid: int) -> str:
