@@ -21,7 +21,7 @@ NO_STATE = ("--state", "none")
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if Path(__file__).parent in Path(item.fspath).parents:  # `path` came with pytest 7
             item.add_marker(pytest.mark.live)
 
 
