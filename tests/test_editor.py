@@ -203,7 +203,7 @@ def test_vim_knows_the_configuration_for_yaml_and_indents_it_with_blanks(tmp_pat
         pytest.skip("needs vim (not vim-tiny): the line for vim was not tested")
     said = tmp_path / "said"
     asked = f"call writefile([&filetype, &expandtab, &shiftwidth, &softtabstop], '{said}')"
-    command = [vim, "-Nes", "-u", "NONE", "-i", "NONE", "--cmd", "set modeline", "-c", asked, "-c", "qa!", str(CONF)]
+    command = [vim, "-Nesn", "-u", "NONE", "-i", "NONE", "--cmd", "set modeline", "-c", asked, "-c", "qa!", str(CONF)]
     subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=True)
     assert said.read_text().split() == ["yaml", "1", "2", "2"]
 

@@ -85,7 +85,8 @@ def modules_of_checkout() -> set[str]:
 def works(*command: object, tmp_path: Path, **variables: object) -> None:
     """It runs from another directory, and does what it is for."""
     assert run(*command, "--version", **variables).split()[-1] == __version__
-    configuration = shutil.copy(CHECKOUT / "fall-from-grace.conf", tmp_path)
+    # With a mode of its own: others may be allowed to write to a checkout.
+    configuration = shutil.copyfile(CHECKOUT / "fall-from-grace.conf", tmp_path / "fall-from-grace.conf")
     assert run(*command, "-t", "-c", configuration, **variables) == ""
     with victim(mark := marker()) as found:
         assert str(found.pid) in run(*command, "match", "--cmdline", mark, **variables)
