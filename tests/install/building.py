@@ -92,6 +92,19 @@ def works(*command: object, tmp_path: Path, **variables: object) -> None:
         assert str(found.pid) in run(*command, "match", "--cmdline", mark, **variables)
 
 
+def where(python: Path, **variables: object) -> str:
+    """Which of ours it imports."""
+    return run(python, "-c", "import fallfromgrace; print(fallfromgrace.__file__)", **variables)
+
+
+def works_where_nothing_was(package: Path, tmp_path: Path) -> None:
+    """What pip installs of it, and of what it depends on, into an environment of its own."""
+    programs = environment(tmp_path / "venv")
+    pip(programs, "install", package)
+    assert where(programs / "python").startswith(str(programs.parent))
+    works(programs / "fall-from-grace", tmp_path=tmp_path)
+
+
 @functools.cache
 def _work() -> Path:
     """For what several tests use, until all have ended."""

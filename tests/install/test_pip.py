@@ -16,17 +16,21 @@ from tests.install.building import (
     run,
     wheel_of,
     wheel_of_checkout,
+    where,
     works,
+    works_where_nothing_was,
 )
-
-
-def where(python, **variables):
-    return run(python, "-c", "import fallfromgrace; print(fallfromgrace.__file__)", **variables)
 
 
 def test_what_pip_installs_works_from_anywhere(tmp_path):
     assert where(installed() / "python").startswith(str(installed().parent))
     works(installed() / "fall-from-grace", tmp_path=tmp_path)
+
+
+def test_a_wheel_installs_itself(tmp_path):
+    wheel_of(copy_of_checkout(tmp_path / "tree"), builder(), tmp_path / "wheels")
+    [wheel] = (tmp_path / "wheels").iterdir()
+    works_where_nothing_was(wheel, tmp_path)
 
 
 def test_the_pages_the_completion_the_unit_and_the_schema_are_installed():

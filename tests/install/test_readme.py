@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.install.building import files_of_git
 from tests.install.roots import CHECKOUT, READER, ROOT, Impossible, Root, Said, Terminal, User, clean_debian
 from tests.victims import until
 
@@ -360,17 +361,9 @@ def test_the_paragraph_before_a_block_says_who_runs_it(heading):
 
 def checkout() -> bytes:
     """What git has of this, or would take, as a tar file."""
-    git = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(git, cwd=CHECKOUT, capture_output=True, check=False)
-    if listed.returncode:
-        raise Impossible(f"nobody but git knows what belongs to a checkout ({os.fsdecode(listed.stderr).strip()})")
-    there = [
-        name
-        for name in listed.stdout.split(b"\0")
-        if name and os.path.lexists(os.path.join(os.fsencode(CHECKOUT), name))
-    ]
     tar = ["tar", "--create", "--null", "--no-recursion", "--files-from=-"]
-    return subprocess.run(tar, cwd=CHECKOUT, input=b"\0".join(there), stdout=subprocess.PIPE, check=True).stdout
+    names = "\0".join(files_of_git()).encode()
+    return subprocess.run(tar, cwd=CHECKOUT, input=names, stdout=subprocess.PIPE, check=True).stdout
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.install.building import (
     run,
     wheel_of,
     wheel_of_checkout,
-    works,
+    works_where_nothing_was,
 )
 
 # Those that look at files that are no part of the program.
@@ -60,9 +60,7 @@ def test_a_wheel_that_is_built_from_it_is_the_one_of_the_checkout(sdist, tmp_pat
 
 
 def test_it_installs_itself(sdist, tmp_path):
-    target = tmp_path / "target"
-    pip(installed(), "install", "--no-deps", "--target", target, sdist)
-    works(target / "bin" / "fall-from-grace", tmp_path=tmp_path, PYTHONPATH=target)
+    works_where_nothing_was(sdist, tmp_path)
 
 
 def test_tests_pass_that_are_about_its_files(unpacked):
