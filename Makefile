@@ -115,3 +115,4 @@ ansible-test: have-package ## examples/ansible, played by the real Ansible on a 
 
 clean: ## remove all that make has made
 	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -r {} +
