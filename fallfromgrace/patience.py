@@ -96,21 +96,22 @@ class _Alarm:
     def timed(self, search: Callable[[str], object], text: str, longest: float) -> tuple[object, float]:
         """What a search finds while it rings, or that it was stopped, and how long that took.
 
-        We may be heard at any point of the inner block: what was found by then counts. Where `re` itself cannot go on,
-        for want of memory or by its own bounds, that is as if it had been stopped.
+        We may be heard at any point of the inner block, above all just after the search: what was found by then counts.
+        Where `re` itself cannot go on, for want of memory or by its own bounds, that is as if it had been stopped.
         """
-        found: object = _STOPPED
+        found: list[object] = []
+        searched = map(search, (text,))
         self._longest = longest
         self._heard = began = time.thread_time()
         try:
             try:
                 self._began = began
-                found = search(text)
+                found.extend(searched)  # one call, which searches and keeps it: between these it would be lost
             finally:
                 self._began = inf
         except (_EnoughError, MemoryError, RuntimeError):
             pass
-        return found, time.thread_time() - began
+        return found[0] if found else _STOPPED, time.thread_time() - began
 
 
 _ALARM = _Alarm()
