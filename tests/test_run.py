@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -195,15 +196,20 @@ def held_by(pid):
     return {os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()}
 
 
+def holds_no_pipe_alone(pid):
+    """Each has its other end in a child; children come and go while they are looked at."""
+    with suppress(FileNotFoundError):
+        held = {name for name in held_by(pid) if name.startswith("pipe:")}
+        return held <= set().union(*map(held_by, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
 def test_a_descriptor_of_its_starter_goes_no_further(place, tmp_path):
     with open(tmp_path / "stray", "w") as stray:
         assert place.run("-d", pass_fds=[stray.fileno()]).returncode == 0
     held = held_by(place.pid)
     assert str(tmp_path / "stray") not in held
-    helpers = Path(f"/proc/{place.pid}/task/{place.pid}/children").read_text().split()
-    theirs = set().union(*map(held_by, helpers))
-    assert not [name for name in held if name.startswith("pipe:") and name not in theirs]
     assert str(place.pidfile) in held
+    until(lambda: holds_no_pipe_alone(place.pid), "its pipes are those to its helpers")
 
 
 def test_a_reload_reads_anew_and_a_wrong_file_changes_nothing(place):
