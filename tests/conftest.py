@@ -1,6 +1,7 @@
 import gc
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,8 @@ signal.signal(signal.SIGIO, lambda *_: None)
 if "PYTEST_XDIST_WORKER" in os.environ:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
+# Real daemons, and installations: none of that is for a build of the package.
+LIVE = {Path(__file__).parent / "live", Path(__file__).parent / "install"}
 AWAITED = {signal.SIGCHLD, signal.SIGIO}
 
 
@@ -29,6 +32,12 @@ def pytest_sessionstart(session):
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     yield
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if LIVE & set(Path(item.fspath).parents):  # `path` came with pytest 7
+            item.add_marker(pytest.mark.live)
 
 
 def pytest_collection_finish(session):

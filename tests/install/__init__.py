@@ -1,0 +1,1 @@
+"""What is installed, as somebody would who has just heard of it."""

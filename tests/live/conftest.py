@@ -19,12 +19,6 @@ PROGRAM = Path(__file__).parents[2] / "bin" / "fall-from-grace"
 NO_STATE = ("--state", "none")
 
 
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if Path(__file__).parent in Path(item.fspath).parents:  # `path` came with pytest 7
-            item.add_marker(pytest.mark.live)
-
-
 class Running:
     """The program in the foreground; `lines` is what it has logged so far."""
 
